@@ -1,0 +1,52 @@
+"""
+The one event model: what every source makes and the engine reads.
+
+An event is a decoded record with its source, time and identity; field values are read from it on demand by the
+getters of the source's fields, never copied into it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Record = dict[str, Any]
+"""A decoded JSON object (or, for host events, the parameters of one call)."""
+
+
+class Event:
+    """
+    One thing that happened.
+
+    Attributes:
+        source: Event source as rules spell it, such as ``aws_cloudtrail``.
+        time_ns: When it happened, nanoseconds since the Unix epoch.
+        record: The decoded record. Read only.
+        num: Sequence number in this run, from 1; given by the pipeline.
+        origin: Where the record came from, for people (file, object key, peer); "" when unknown.
+    """
+
+    __slots__ = ("_uid", "num", "origin", "record", "source", "time_ns")
+
+    def __init__(
+        self,
+        source: str,
+        time_ns: int,
+        record: Record,
+        uid: str | Callable[[Record], str],
+        origin: str = "",
+    ) -> None:
+        self.source = source
+        self.time_ns = time_ns
+        self.record = record
+        self.origin = origin
+        self.num = 1
+        self._uid = uid
+
+    @property
+    def uid(self) -> str:
+        """The identity for deduplication; computed on first use when the source gave a function."""
+        if not isinstance(self._uid, str):
+            self._uid = self._uid(self.record)
+        return self._uid
+
+    def __repr__(self) -> str:
+        return f"Event({self.source}, {self.time_ns}, uid={self.uid!r})"

@@ -1,0 +1,170 @@
+"""
+Fields: what a rule may ask of an event, with type, argument, documentation and the function that answers.
+
+One row serves the checker, the compiler, ``lanner fields`` and the reference pages. Rows live with their source; this
+module knows none of them by name.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Getter = Callable[..., Any]
+"""``get(event)`` for a field without argument, else ``get(event, arg)``: arg is an int (index), a str (key) or None."""
+
+
+class Type(StrEnum):
+    """
+    What a value is, and how it is held in Python (spec: rule-language 2.1).
+
+    STRING: ``str`` (bytes that are no UTF-8 as surrogate escapes). BYTES: ``bytes``. INT, UINT, PORT: ``int``. ABSTIME,
+    RELTIME: ``int`` nanoseconds. DOUBLE: ``float``. BOOL: ``bool``. IPADDR, IPNET: packed address, ``bytes`` of length
+    4 or 16 (an IPNET field holds an address that is compared with networks).
+    """
+
+    STRING = "string"
+    BYTES = "bytes"
+    INT = "int64"
+    UINT = "uint64"
+    PORT = "port"
+    DOUBLE = "double"
+    BOOL = "bool"
+    ABSTIME = "abstime"
+    RELTIME = "reltime"
+    IPADDR = "ipaddr"
+    IPNET = "ipnet"
+
+
+class Arg(StrEnum):
+    """Whether a field takes a bracket argument, and of which kind."""
+
+    NONE = "none"
+    INDEX = "index"
+    KEY = "key"
+    INDEX_OR_KEY = "index or key"
+
+
+class Match(StrEnum):
+    """
+    How a comparison treats the several values that a getter returns as a tuple (spec: rule-language 2.8).
+
+    ONE: the value is the value. ANY: some element satisfies it (ancestors). ENDPOINT: as ANY, but ``!=`` wants all.
+    """
+
+    ONE = "one"
+    ANY = "any"
+    ENDPOINT = "endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """
+    One field.
+
+    A getter answers ``None`` for "absent": when there is no honest answer. It never raises on an odd record and
+    never returns an empty list. A list field returns a list or tuple of values of ``type``.
+
+    Attributes:
+        name: As rules spell it, ``ct.name``.
+        type: Type of the value, or of the elements of a list.
+        doc: One sentence for the reference.
+        get: The function that answers; None when only the name is known (a source not compiled in).
+        path: Set when the value is the text at this path of the record, so that the compiler can read it in place.
+        is_list: Whether the value is a list.
+        arg: Kind of bracket argument.
+        arg_required: Whether the argument must be given.
+        match: How comparisons treat a tuple of values.
+        domain: All values a literal may name; None for any. A literal outside is an "unknown event type" error.
+        hidden, deprecated, removed: Left out of lists; warned of; always absent and warned of.
+        no_rhs, no_transformer, filter_only: Not comparable with a field; not transformable; not printable.
+        text: Rendering for output where it is not the plain value: "hex", "pad9" or "time".
+        display: Turns a value into output text; wins over ``text``.
+        not_na: Whether comparing with the text ``<NA>`` is a mistake that deserves a warning.
+        suggested: Whether ``suggested_output`` appends the field.
+    """
+
+    name: str
+    type: Type
+    doc: str
+    get: Getter | None = None
+    path: tuple[str, ...] | None = None
+    is_list: bool = False
+    arg: Arg = Arg.NONE
+    arg_required: bool = False
+    match: Match = Match.ONE
+    domain: frozenset[str] | None = None
+    hidden: bool = False
+    deprecated: bool = False
+    removed: bool = False
+    no_rhs: bool = False
+    no_transformer: bool = False
+    filter_only: bool = False
+    text: str = ""
+    display: Callable[[Any], str] | None = None
+    not_na: bool = False
+    suggested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTable:
+    """
+    The fields of one source.
+
+    Attributes:
+        source: Name of the event source.
+        fields: By name.
+        discriminators: Names of the string fields that tell events apart best, most telling first; the plan indexes
+            rules by them.
+        aliases: Discriminator spellings that always hold the same value as another, alias to name.
+        doc: One sentence about the source.
+    """
+
+    source: str
+    fields: Mapping[str, Field]
+    discriminators: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    doc: str = ""
+
+    def near(self, name: str) -> str | None:
+        """Return the field name most like a mistyped one, or None."""
+        found = difflib.get_close_matches(name, self.fields, n=1, cutoff=0.75)
+        return found[0] if found else None
+
+
+def table(
+    source: str,
+    *groups: Iterable[Field],
+    discriminators: tuple[str, ...] = (),
+    aliases: Mapping[str, str] | None = None,
+    doc: str = "",
+) -> FieldTable:
+    """
+    Build the table of a source from groups of rows.
+
+    Raises:
+        ValueError: Two rows have one name, or a discriminator is no plain string field of the table.
+    """
+    rows: dict[str, Field] = {}
+    for row in (row for group in groups for row in group):
+        if row.name in rows:
+            raise ValueError(f"{source}: field {row.name} is listed twice")
+        rows[row.name] = row
+    for name in (*discriminators, *(aliases or {})):
+        row = rows[name]
+        if row.type is not Type.STRING or row.is_list or row.arg is not Arg.NONE:
+            raise ValueError(f"{source}: {name} cannot be a discriminator")
+    return FieldTable(source, rows, discriminators, aliases or {}, doc)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCatalog:
+    """The tables of all sources, by source name."""
+
+    tables: Mapping[str, FieldTable]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all sources."""
+        return tuple(self.tables)

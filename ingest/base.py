@@ -1,0 +1,86 @@
+"""What a source gives to the pipeline: batches of events, each with a way to settle it; all that ``lanner`` sees."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.event import Event
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _nothing_failed(reason: str) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Batch:
+    """
+    Events that are settled together.
+
+    Attributes:
+        events: In the order of the input.
+        ack: Call once all alerts of the batch are in durable custody.
+        nack: Call with a reason when they could not be; the source delivers the events again if its transport can.
+    """
+
+    events: Sequence[Event]
+    ack: Callable[[], Awaitable[None]] = _nothing
+    nack: Callable[[str], Awaitable[None]] = _nothing_failed
+
+
+@dataclass(slots=True)
+class Health:
+    """Whether a source works: ``ok`` and one line that says why not."""
+
+    ok: bool = True
+    detail: str = ""
+
+
+class Source(Protocol):
+    """
+    A running input.
+
+    Attributes:
+        name: Instance name for logs and metrics, ``cloudtrail`` or ``cloudtrail/archive``.
+        event_source: Event source of what it yields, ``aws_cloudtrail``.
+        counters: Counts by reason: ``events``, ``records_skipped:<reason>``, ``objects:<result>`` ...
+    """
+
+    name: str
+    event_source: str
+    counters: Counter[str]
+
+    async def start(self) -> None:
+        """Open what the source listens on or reads from. Raises SourceError when it cannot work as configured."""
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Yield batches until the input ends or ``stop`` was called and everything begun is yielded."""
+
+    async def stop(self, grace: float) -> None:
+        """Take no more input; return when the input is closed, after ``grace`` seconds at most."""
+
+    def health(self) -> Health:
+        """Say whether the source works now."""
+
+
+class SourceError(Exception):
+    """A source cannot start or go on; the text says what, where and what to do."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """
+    What one payload (file, object, request body) held.
+
+    Attributes:
+        events: The usable records as events, in order.
+        skipped: One (reason, detail) for each record or part that was not usable. Reasons are short slugs
+            (``not-json``, ``no-event-time``); details are for people and name the position.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)

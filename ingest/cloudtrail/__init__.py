@@ -1,0 +1,1 @@
+"""AWS CloudTrail: records, fields, files, SQS and S3."""

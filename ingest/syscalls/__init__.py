@@ -1,0 +1,1 @@
+"""Host system calls: fields and event names."""
