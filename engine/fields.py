@@ -75,8 +75,11 @@ class Field:
         is_list: Whether the value is a list.
         arg: Kind of bracket argument.
         arg_required: Whether the argument must be given.
+        arg_domain: All keys the argument may be (an index is always one); None for any.
+        dotted: Whether more dotted words after the name are its argument, ``evt.arg.flags`` for ``evt.arg[flags]``.
         match: How comparisons treat a tuple of values.
         domain: All values a literal may name; None for any. A literal outside is an "unknown event type" error.
+        synonyms: Literals that stand for another, as ``pread64`` for ``pread``; replaced when a rule is loaded.
         hidden, deprecated, removed: Left out of lists; warned of; always absent and warned of.
         no_rhs, no_transformer, filter_only: Not comparable with a field; not transformable; not printable.
         text: Rendering for output where it is not the plain value: "hex", "pad9" or "time".
@@ -93,8 +96,11 @@ class Field:
     is_list: bool = False
     arg: Arg = Arg.NONE
     arg_required: bool = False
+    arg_domain: frozenset[str] | None = None
+    dotted: bool = False
     match: Match = Match.ONE
     domain: frozenset[str] | None = None
+    synonyms: Mapping[str, str] = field(default_factory=dict)
     hidden: bool = False
     deprecated: bool = False
     removed: bool = False
@@ -126,6 +132,19 @@ class FieldTable:
     discriminators: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     doc: str = ""
+
+    def find(self, name: str) -> tuple[Field, str | None] | None:
+        """Return the field of this name, or that of its longest dotted start with the rest as argument; else None."""
+        if name in self.fields:
+            return self.fields[name], None
+        start, dot, rest = name.rpartition(".")
+        while dot:
+            row = self.fields.get(start)
+            if row is not None and row.dotted:
+                return row, rest
+            start, dot, word = start.rpartition(".")
+            rest = f"{word}.{rest}"
+        return None
 
     def near(self, name: str) -> str | None:
         """Return the field name most like a mistyped one, or None."""
