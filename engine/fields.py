@@ -100,7 +100,7 @@ class Field:
     dotted: bool = False
     match: Match = Match.ONE
     domain: frozenset[str] | None = None
-    synonyms: Mapping[str, str] = field(default_factory=dict)
+    synonyms: Mapping[str, str] = field(default_factory=dict, hash=False)
     hidden: bool = False
     deprecated: bool = False
     removed: bool = False
