@@ -84,6 +84,7 @@ class Field:
         no_rhs, no_transformer, filter_only: Not comparable with a field; not transformable; not printable.
         text: Rendering for output where it is not the plain value: "hex", "pad9" or "time".
         display: Turns a value into output text; wins over ``text``.
+        minimum: Least value a number can have; comparisons that it decides are decided when rules are loaded.
         not_na: Whether comparing with the text ``<NA>`` is a mistake that deserves a warning.
         suggested: Whether ``suggested_output`` appends the field.
     """
@@ -109,6 +110,7 @@ class Field:
     filter_only: bool = False
     text: str = ""
     display: Callable[[Any], str] | None = None
+    minimum: int | None = None
     not_na: bool = False
     suggested: bool = False
 

@@ -25,16 +25,13 @@ class At:
         return self.text.span(self.start, self.end)
 
 
-_AT = field(compare=False, repr=False)
-
-
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A constant. ``kind`` is ``bare``, ``quoted`` or ``number``; ``value`` has its escapes decoded."""
 
     value: str
     kind: str
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class FieldRef:
 
     name: str
     arg: str | None
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class Transform:
     name: str
     args: "tuple[Operand | Items, ...]"
     selector: str | None
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class Items:
     """A parenthesised list as a transformer argument: ``join("-", (a.b, "c"))``."""
 
     items: "tuple[Operand, ...]"
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 Operand = FieldRef | Transform | Literal
@@ -76,8 +73,8 @@ class Values:
     """
 
     items: tuple[Literal, ...]
-    name: str | None = None
-    at: At = _AT
+    name: str | None
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class Compare:
     op: str
     modifier: str
     right: Literal | Values | FieldRef | Transform | None
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ class MacroRef:
     """A macro by name, before ``resolve``."""
 
     name: str
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class Macro:
 
     name: str
     body: "Node"
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ class Not:
     """Negation."""
 
     item: "Node"
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ class And:
     """All of two or more."""
 
     items: "tuple[Node, ...]"
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ class Or:
     """Any of two or more."""
 
     items: "tuple[Node, ...]"
-    at: At = _AT
+    at: At = field(compare=False, repr=False)
 
 
 Node = And | Or | Not | Compare | MacroRef | Macro

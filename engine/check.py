@@ -1,0 +1,405 @@
+"""
+Meaning: whether the fields exist, take such arguments, and go with such operators and constants.
+
+Turns a resolved syntax tree into a checked one for one source, reporting everything that is wrong in it, each finding
+at the exact text and with the macros that pulled the text in (spec: rule-language 2.1, 2.2, 2.6, 2.7, 2.9).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from engine.diagnostics import Diagnostic, Report, Span
+from engine.fields import Arg, Field, FieldCatalog, FieldTable, Match, Type
+from engine.parser import CODE
+from engine.patterns import BadPattern, regex
+from engine.transformers import TRANSFORMERS, Transformer
+from engine.tree import (
+    And,
+    At,
+    Compare,
+    FieldRef,
+    Items,
+    Literal,
+    Macro,
+    MacroRef,
+    Node,
+    Not,
+    Operand,
+    Or,
+    Transform,
+    Values,
+    operand_text,
+)
+from engine.typed import (
+    FALSE,
+    All,
+    Checked,
+    ConstValue,
+    Either,
+    FieldValue,
+    ListValue,
+    Negation,
+    OperandValue,
+    Shared,
+    Test,
+    TransformValue,
+)
+from engine.values import BadLiteral, Constant, hex_bytes, parse_constant
+
+UNKNOWN = frozenset({"unknown-field", "unknown-event-type", "bad-output"})
+"""Slugs that ``skip-if-unknown-filter`` turns into a warning."""
+
+NUMERIC = frozenset({Type.INT, Type.UINT, Type.PORT, Type.DOUBLE, Type.ABSTIME, Type.RELTIME})
+_NETS = frozenset({Type.IPADDR, Type.IPNET})
+_EVERY = frozenset(Type)
+_OPERATORS: dict[str, frozenset[Type]] = {
+    "exists": _EVERY,
+    "=": _EVERY,
+    "!=": _EVERY,
+    "in": _EVERY,
+    "intersects": _EVERY,
+    **dict.fromkeys(("<", "<=", ">", ">="), NUMERIC | {Type.STRING}),
+    **dict.fromkeys(("contains", "startswith", "endswith"), frozenset({Type.STRING, Type.BYTES})),
+    **dict.fromkeys(("icontains", "glob", "iglob", "regex", "pmatch"), frozenset({Type.STRING})),
+    **dict.fromkeys(("bcontains", "bstartswith"), frozenset({Type.BYTES})),
+}
+LIST_OPERATORS = frozenset({"exists", "in", "intersects"})
+_HEX_OPERATORS = frozenset({"bcontains", "bstartswith"})
+_EQUALITIES = frozenset({"=", "!=", "in", "intersects"})
+_INDEX = re.compile(r"0|[1-9][0-9]*")
+
+
+class Rejected(Exception):
+    """A condition, or part of one, that is wrong; the report says why."""
+
+
+@dataclass(slots=True)
+class Checker:
+    """
+    Checks conditions against the fields of one source.
+
+    Attributes:
+        table: The fields.
+        catalog: All tables; says that a field belongs to another source.
+        report: Where findings go.
+        partial: Whether fields of other sources are allowed and simply absent (rules for several sources).
+        item: The item under check, for diagnostics.
+    """
+
+    table: FieldTable
+    catalog: FieldCatalog
+    report: Report
+    partial: bool = False
+    item: tuple[str, str] = ("", "")
+    _via: list[tuple[str, Span]] = field(default_factory=list)
+    _macros: dict[int, Checked | None] = field(default_factory=dict)
+
+    def condition(self, node: Node) -> Checked:
+        """
+        Check a resolved condition.
+
+        Raises:
+            Rejected: Something in it is wrong; the report tells all of it.
+        """
+        match node:
+            case And(items):
+                return All(self._all(items))
+            case Or(items):
+                return Either(self._all(items))
+            case Not(item):
+                return Negation(self.condition(item))
+            case Macro():
+                return self._macro(node)
+            case Compare():
+                return self._compare(node)
+            case MacroRef():
+                raise AssertionError("macros are resolved before a condition is checked")
+
+    def _all(self, nodes: Sequence[Node]) -> tuple[Checked, ...]:
+        done: list[Checked] = []
+        for node in nodes:
+            try:
+                done.append(self.condition(node))
+            except Rejected:
+                continue
+        if len(done) != len(nodes):
+            raise Rejected
+        return tuple(done)
+
+    def _macro(self, macro: Macro) -> Checked:
+        key = id(macro.body)
+        if key not in self._macros:
+            self._via.append((f"macro '{macro.name}', in {self.item[0]} '{self.item[1]}'", macro.at.span))
+            try:
+                self._macros[key] = Shared(macro.name, self.condition(macro.body))
+            except Rejected:
+                self._macros[key] = None
+            finally:
+                self._via.pop()
+        known = self._macros[key]
+        if known is None:
+            raise Rejected
+        return known
+
+    def _reject(self, slug: str, message: str, at: At, hint: str = "") -> Rejected:
+        via = tuple(reversed(self._via))
+        self.report.add(Diagnostic(slug, CODE, message, at.span, hint=hint, via=via, item=self.item))
+        return Rejected()
+
+    # Operands
+
+    def operand(self, operand: FieldRef | Transform) -> FieldValue | TransformValue:
+        """
+        Check a field or transformer expression.
+
+        Raises:
+            Rejected: It is wrong; the report tells why.
+        """
+        return self._field(operand) if isinstance(operand, FieldRef) else self._transform(operand)
+
+    def _field(self, ref: FieldRef) -> FieldValue:
+        row, arg = self.lookup(ref)
+        return FieldValue(row, self._argument(row, arg, ref))
+
+    def lookup(self, ref: FieldRef) -> tuple[Field, str | None]:
+        """
+        Find the row of a field; ``evt.arg.fd`` finds ``evt.arg`` with the argument ``fd``.
+
+        Raises:
+            Rejected: No such field for this source.
+        """
+        row = self.table.fields.get(ref.name)
+        if row is not None:
+            return row, ref.arg
+        head, tail = ref.name, ""
+        while ref.arg is None and "." in head:
+            head, _, last = head.rpartition(".")
+            tail = f"{last}.{tail}" if tail else last
+            row = self.table.fields.get(head)
+            if row is not None and row.dotted:
+                return row, tail
+        elsewhere = [source for source, table in self.catalog.tables.items() if ref.name in table.fields]
+        if elsewhere and self.partial:
+            return replace(self.catalog.tables[elsewhere[0]].fields[ref.name], get=None, path=None), ref.arg
+        raise self._unknown(ref, elsewhere)
+
+    def _unknown(self, ref: FieldRef, elsewhere: list[str]) -> Rejected:
+        near = self.table.near(ref.name)
+        hint = f"did you mean '{near}'?" if near else ""
+        if elsewhere:
+            hint = f"'{ref.name}' is a field of source {elsewhere[0]}; does the rule lack 'source: {elsewhere[0]}'?"
+        message = f"source {self.table.source} has no field '{ref.name}'"
+        at = At(ref.at.text, ref.at.start, min(ref.at.end, ref.at.start + len(ref.name)))
+        text = ref.at.text.text
+        if text[at.start : at.end] != ref.name:  # val(field) and the like: the whole of it
+            at = ref.at
+        return self._reject("unknown-field", message, at, hint)
+
+    def _argument(self, row: Field, arg: str | None, ref: FieldRef) -> int | str | None:
+        if arg is None:
+            if row.arg_required:
+                what = "an index" if row.arg is Arg.INDEX else "a key"
+                hint = f"write {row.name}[0]" if row.arg is Arg.INDEX else f"write {row.name}[...]"
+                raise self._reject("argument-missing", f"field '{row.name}' needs {what} in brackets", ref.at, hint)
+            return None
+        if row.arg is Arg.NONE:
+            raise self._reject("argument-unwanted", f"field '{row.name}' takes no argument", ref.at)
+        if row.arg is not Arg.KEY and _INDEX.fullmatch(arg) and int(arg[:20]) < 2**64:
+            return int(arg)
+        if row.arg is Arg.INDEX:
+            raise self._reject("argument-not-index", f"field '{row.name}' takes an index, not '{arg}'", ref.at)
+        if row.arg_domain is not None and arg not in row.arg_domain:
+            raise self._reject("unknown-field", f"field '{row.name}' knows no argument '{arg}'", ref.at)
+        return arg
+
+    def _transform(self, node: Transform) -> TransformValue:
+        row = TRANSFORMERS[node.name]
+        if node.selector is not None and node.name != "getopt":
+            raise self._reject("selector-unwanted", f"{node.name}() takes nothing in brackets", node.at)
+        if not row.least <= len(node.args) <= row.most:
+            message = f"{node.name}() takes {row.takes}, not {len(node.args)} argument{'s' * (len(node.args) != 1)}"
+            raise self._reject("transformer-arguments", message, node.at)
+        args = tuple(self._argument_value(arg, node) for arg in node.args)
+        match node.name:
+            case "join":
+                return self._join(node, args)
+            case "concat":
+                return self._concat(node, args)
+            case "getopt":
+                return self._getopt(node, args)
+            case _:
+                return self._single(node, row, args[0])
+
+    def _argument_value(self, arg: Operand | Items, owner: Transform) -> OperandValue | ListValue:
+        match arg:
+            case Items(items):
+                values = tuple(self._argument_value(item, owner) for item in items)
+                return ListValue(tuple(value for value in values if not isinstance(value, ListValue)))
+            case Literal(value, "number"):
+                return ConstValue(self._number(arg), Type.INT if value.startswith("-") else Type.UINT)
+            case Literal(value):
+                return ConstValue(value, Type.STRING)
+            case FieldRef():
+                found = self._field(arg)
+                if found.field.no_transformer or found.field.domain is not None:
+                    raise self._reject("no-transformer", f"field '{arg.name}' cannot be transformed", arg.at)
+                return found
+            case Transform():
+                return self._transform(arg)
+
+    def _number(self, literal: Literal) -> int:
+        try:
+            return int(parse_constant(literal.value, Type.INT))  # type: ignore[arg-type]
+        except BadLiteral as problem:
+            raise self._reject("bad-literal", problem.message, literal.at, problem.hint) from None
+
+    def _wants(self, node: Transform, ok: bool) -> None:
+        if not ok:
+            row = TRANSFORMERS[node.name]
+            raise self._reject("transformer-type", f"{node.name}() takes {row.takes}", node.at)
+
+    def _single(self, node: Transform, row: Transformer, arg: OperandValue | ListValue) -> TransformValue:
+        self._wants(node, not isinstance(arg, ListValue | ConstValue))
+        assert isinstance(arg, FieldValue | TransformValue)
+        if node.name == "len":
+            self._wants(node, arg.is_list or arg.type in row.accepts)
+            return TransformValue("len", (arg,), None, Type.UINT, False)
+        self._wants(node, arg.type in row.accepts)
+        return TransformValue(node.name, (arg,), None, arg.type, arg.is_list)
+
+    def _join(self, node: Transform, args: tuple[OperandValue | ListValue, ...]) -> TransformValue:
+        separator, values = args
+        self._wants(node, _is_text(separator))
+        if isinstance(values, ListValue):
+            self._wants(node, all(not item.is_list and item.type in _JOINABLE for item in values.items))
+        else:
+            self._wants(node, values.is_list and values.type in _JOINABLE)
+        return TransformValue("join", args, None, Type.STRING, False)
+
+    def _concat(self, node: Transform, args: tuple[OperandValue | ListValue, ...]) -> TransformValue:
+        self._wants(node, all(map(_is_text, args)))
+        return TransformValue("concat", args, None, Type.STRING, False)
+
+    def _getopt(self, node: Transform, args: tuple[OperandValue | ListValue, ...]) -> TransformValue:
+        argv, options = args
+        ok = all(map(_is_text, argv.items)) if isinstance(argv, ListValue) else argv.is_list
+        self._wants(node, ok and (isinstance(argv, ListValue) or argv.type is Type.STRING) and _is_text(options))
+        if node.selector is not None and len(node.selector) != 1:
+            message = f"the option of getopt() is one character, not '{node.selector}'"
+            raise self._reject("transformer-arguments", message, node.at)
+        return TransformValue("getopt", args, node.selector, Type.STRING, node.selector is None)
+
+    # Comparisons
+
+    def _compare(self, node: Compare) -> Checked:
+        left = self.operand(node.left)
+        self._check_operator(node, left)
+        if isinstance(node.right, FieldRef | Transform):
+            right = self.operand(node.right)
+            self._check_right(node, left, right)
+            test = Test(left, node.op, "", (), right, f"{left.key} {node.op} {right.key}", node.at)
+        else:
+            test = self._constant_test(node, left)
+        return FALSE if self.partial and _never(left) else test
+
+    def _constant_test(self, node: Compare, left: FieldValue | TransformValue) -> Test:
+        literals: tuple[Literal, ...] = ()
+        if isinstance(node.right, Values):
+            literals = node.right.items
+        elif isinstance(node.right, Literal):
+            literals = (node.right,)
+        constants = self._constants(literals, node, left)
+        key = f"{left.key} {node.op} {node.modifier} {constants!r}"
+        return Test(left, node.op, node.modifier, constants, None, key, node.at)
+
+    def _check_operator(self, node: Compare, left: FieldValue | TransformValue) -> None:
+        kind = f"list of {left.type}" if left.is_list else str(left.type)
+        if left.is_list and node.op not in LIST_OPERATORS:
+            hint = "a list takes 'in' (every element is one of), 'intersects' (some element is) and 'exists'"
+            message = f"'{node.op}' does not go with {operand_text(node.left)}, a {kind}"
+            raise self._reject("operator-type", message, node.at, hint)
+        if left.type not in _OPERATORS[node.op]:
+            message = f"'{node.op}' does not go with {operand_text(node.left)} of type {kind}"
+            raise self._reject("operator-type", message, node.at, _operator_hint(node.op, left.type))
+
+    def _check_right(
+        self, node: Compare, left: FieldValue | TransformValue, right: FieldValue | TransformValue
+    ) -> None:
+        assert node.right is not None
+        sides = [f for side in (left, right) for f in _plain_fields(side)]
+        if node.op in ("pmatch", "regex"):
+            raise self._reject("no-right-field", f"'{node.op}' takes constants only on the right", node.right.at)
+        if left.type is Type.IPNET or any(f.no_rhs or f.domain is not None for f in sides):
+            raise self._reject("no-right-field", "this field cannot be compared with another one", node.at)
+        if any(f.match is not Match.ONE for f in sides):
+            raise self._reject("no-right-field", "a field of several values cannot be compared with another", node.at)
+        if (left.type, left.is_list) != (right.type, right.is_list):
+            message = f"the two sides differ in type, {_kind(left)} and {_kind(right)}"
+            raise self._reject("type-mismatch", message, node.at)
+
+    def _constants(
+        self, literals: tuple[Literal, ...], node: Compare, left: FieldValue | TransformValue
+    ) -> tuple[Constant, ...]:
+        done: list[Constant] = []
+        failed = False
+        for literal in literals:
+            try:
+                done.append(self._constant(literal, node, left))
+            except Rejected:
+                failed = True
+        if failed:
+            raise Rejected
+        return tuple(done)
+
+    def _constant(self, literal: Literal, node: Compare, left: FieldValue | TransformValue) -> Constant:
+        text = literal.value
+        if isinstance(left, FieldValue) and left.field.synonyms and node.op in _EQUALITIES:
+            text = left.field.synonyms.get(text, text)
+        try:
+            if node.op in _HEX_OPERATORS:
+                return hex_bytes(text)
+            value = parse_constant(text, left.type)
+            if node.op == "regex":
+                regex(text)
+        except BadLiteral as problem:
+            raise self._reject("bad-literal", problem.message, literal.at, problem.hint) from None
+        except BadPattern as problem:
+            hint = "patterns are POSIX regular expressions: [0-9] for a digit, [[:space:]] for a blank"
+            raise self._reject("bad-regex", f"RE2 refuses the pattern: {problem}", literal.at, hint) from None
+        self._check_domain(literal, node, left)
+        return value
+
+    def _check_domain(self, literal: Literal, node: Compare, left: FieldValue | TransformValue) -> None:
+        if not isinstance(left, FieldValue) or left.field.domain is None or node.op not in _EQUALITIES:
+            return
+        if literal.value not in left.field.domain:
+            message = f"'{literal.value}' is no event type of source {self.table.source}"
+            raise self._reject("unknown-event-type", message, literal.at)
+
+
+_JOINABLE = frozenset({Type.STRING, Type.INT, Type.UINT})
+
+
+def _is_text(value: OperandValue | ListValue) -> bool:
+    return not isinstance(value, ListValue) and value.type is Type.STRING and not value.is_list
+
+
+def _kind(value: FieldValue | TransformValue) -> str:
+    return f"list of {value.type}" if value.is_list else str(value.type)
+
+
+def _plain_fields(value: FieldValue | TransformValue) -> list[Field]:
+    return [value.field] if isinstance(value, FieldValue) else []
+
+
+def _never(value: FieldValue | TransformValue) -> bool:
+    return isinstance(value, FieldValue) and value.field.get is None and value.field.path is None
+
+
+def _operator_hint(op: str, kind: Type) -> str:
+    if kind is Type.BYTES and op in ("icontains", "glob", "iglob", "regex"):
+        return "bytes take 'contains', 'startswith', 'endswith', 'bcontains' and 'bstartswith'"
+    if kind in NUMERIC:
+        return "numbers take = != < <= > >= and 'in'"
+    return ""

@@ -1,0 +1,356 @@
+"""
+Condition text to syntax tree, with lark.
+
+The grammar is in ``grammar.lark``; here are the nodes it builds, the escapes of quoted strings, and the sentences that
+say what was expected. Knows no fields: whether ``ct.nme`` exists is ``check``'s question.
+"""
+
+import re
+import threading
+from importlib import resources
+from typing import Any, cast
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from engine.diagnostics import Diagnostic, SourceText
+from engine.tree import (
+    And,
+    At,
+    Compare,
+    FieldRef,
+    Items,
+    Literal,
+    MacroRef,
+    Node,
+    Not,
+    Operand,
+    Or,
+    Transform,
+    Values,
+)
+
+CODE = "LOAD_ERR_COMPILE_CONDITION"
+MAX_DEPTH = 200
+"""Nested parentheses a condition may have (upstream stops at about as many, spec: rule-language 1.2)."""
+
+
+class ParseFailure(Exception):
+    """The text is no condition; ``diagnostic`` says why and where."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def parse_condition(text: SourceText) -> Node:
+    """
+    Parse a whole condition.
+
+    Raises:
+        ParseFailure: With the first syntax error.
+    """
+    return cast("Node", _parse(text, "condition"))
+
+
+def parse_item(text: SourceText) -> Literal:
+    """
+    Parse one value as it may stand in a list: a quoted or a bare string.
+
+    Raises:
+        ParseFailure: It is neither.
+    """
+    return cast("Literal", _parse(text, "item"))
+
+
+def parse_left(text: SourceText) -> FieldRef | Transform:
+    """
+    Parse a field or transformer expression alone, as exceptions and output tokens hold it.
+
+    Raises:
+        ParseFailure: It is neither.
+    """
+    return cast("FieldRef | Transform", _parse(text, "template"))
+
+
+def parse_value(text: SourceText) -> Literal | FieldRef | Transform:
+    """
+    Parse the right side of a scalar comparison: a string, a transformer or ``val(field)``.
+
+    Raises:
+        ParseFailure: It is none of these.
+    """
+    return cast("Literal | FieldRef | Transform", _parse(text, "value"))
+
+
+def parse_values(text: SourceText) -> Values:
+    """
+    Parse a list in parentheses.
+
+    Raises:
+        ParseFailure: It is none.
+    """
+    return cast("Values", _parse(text, "values"))
+
+
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "\\": "\\", "/": "/", " ": "\\"}
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+
+
+def failure(slug: str, message: str, at: At, hint: str = "") -> ParseFailure:
+    """Make the exception for a syntax error at a piece of text."""
+    return ParseFailure(Diagnostic(slug, CODE, message, at.span, hint=hint))
+
+
+def _unquote(raw: str, at: At) -> str:
+    quote, body = raw[0], raw[1:-1]
+    if "\\" not in body:
+        return body
+
+    def decode(found: re.Match[str]) -> str:
+        escape = found[1]
+        if len(escape) == 3:
+            return bytes([int(escape[1:], 16)]).decode("utf-8", "surrogateescape")
+        if escape == quote:
+            return quote
+        if escape in _ESCAPES:
+            return _ESCAPES[escape]
+        here = At(at.text, at.start + 1 + found.start(), at.start + 1 + found.end())
+        hint = r"write \\ for a backslash, or leave the quotes away"
+        raise failure("bad-escape", f"the escape '\\{escape[:1]}' does not exist", here, hint)
+
+    decoded = _ESCAPE.sub(decode, body)
+    # Neighbouring \xHH escapes may spell one UTF-8 character between them.
+    return decoded.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def split_argument(raw: str, at: At) -> tuple[str, str | None]:
+    """Cut ``name[arg]`` into name and argument; quotes around the argument are removed."""
+    name, bracket, rest = raw.partition("[")
+    if not bracket:
+        return name, None
+    argument = rest[:-1]
+    if argument[0] in "\"'":
+        start = at.start + len(name) + 1
+        argument = _unquote(argument, At(at.text, start, start + len(argument)))
+    return name, argument
+
+
+@v_args(inline=True)
+class _Builder(Transformer[Token, Any]):
+    """Nodes from grammar rules; ``text`` is the text being parsed."""
+
+    text = SourceText("")
+
+    def _at(self, token: Token) -> At:
+        start = cast("int", token.start_pos)
+        return At(self.text, start, start + len(token))
+
+    def _between(self, first: Any, last: Any) -> At:
+        return At(self.text, first.at.start, last.at.end)
+
+    def _span(self, first: Token, last: Token) -> At:
+        return At(self.text, self._at(first).start, self._at(last).end)
+
+    def same(self, node: Any) -> Any:
+        return node
+
+    condition = item = template = value = values = targ = number_rhs = string_rhs = list_rhs = mod_rhs = same
+
+    def or_expr(self, *parts: Any) -> Node:
+        return self._chain(Or, parts)
+
+    def and_expr(self, *parts: Any) -> Node:
+        return self._chain(And, parts)
+
+    def _chain(self, kind: type[And] | type[Or], parts: tuple[Any, ...]) -> Node:
+        nodes = parts[::2]
+        if len(nodes) == 1:
+            return cast("Node", nodes[0])
+        return kind(nodes, self._between(nodes[0], nodes[-1]))
+
+    def nots(self, *parts: Any) -> tuple[int, Token]:
+        return (1, parts[0]) if len(parts) == 1 else (parts[0][0] + 1, parts[0][1])
+
+    def not_expr(self, nots: tuple[int, Token], node: Node) -> Node:
+        count, first = nots
+        return Not(node, At(self.text, self._at(first).start, node.at.end)) if count % 2 else node
+
+    def paren(self, _open: Token, node: Node, _close: Token) -> Node:
+        return node
+
+    def macro(self, name: Token) -> MacroRef:
+        return MacroRef(str(name), self._at(name))
+
+    def exists(self, left: FieldRef | Transform, word: Token) -> Compare:
+        return Compare(left, "exists", "", None, At(self.text, left.at.start, self._at(word).end))
+
+    def compare(self, left: FieldRef | Transform, op: Token, right: Any) -> Compare:
+        return Compare(left, "=" if op == "==" else str(op), "", right, self._between(left, right))
+
+    def compare_modified(self, left: FieldRef | Transform, op: Token, modifier: Token, right: Values) -> Compare:
+        return Compare(left, "=" if op == "==" else str(op), str(modifier), right, self._between(left, right))
+
+    def field(self, token: Token) -> FieldRef:
+        at = self._at(token)
+        return FieldRef(*split_argument(str(token), at), at)
+
+    def transformer(self, name: Token, *rest: Any) -> Transform:
+        tokens = [part for part in rest if isinstance(part, Token) and part.type in ("RPAR", "SELECTOR")]
+        args = tuple(part for part in rest if not isinstance(part, Token))
+        selector = None
+        if tokens[-1].type == "SELECTOR":
+            selector = split_argument(str(tokens[-1]), self._at(tokens[-1]))[1]
+        return Transform(str(name)[:-1], args, selector, self._span(name, tokens[-1]))
+
+    def items(self, *parts: Any) -> Items:
+        return Items(tuple(p for p in parts if not isinstance(p, Token)), self._span(parts[0], parts[-1]))
+
+    def val(self, word: Token, name: Token, close: Token) -> FieldRef:
+        return FieldRef(*split_argument(str(name), self._at(name)), self._span(word, close))
+
+    def named_list(self, name: Token) -> Values:
+        at = self._at(name)
+        return Values((Literal(str(name), "bare", at),), str(name), at)
+
+    def list(self, *parts: Any) -> Values:
+        items = tuple(part for part in parts if not isinstance(part, Token))
+        return Values(items, None, self._span(parts[0], parts[-1]))
+
+    def bare(self, token: Token) -> Literal:
+        return Literal(str(token), "bare", self._at(token))
+
+    def quoted(self, token: Token) -> Literal:
+        at = self._at(token)
+        return Literal(_unquote(str(token), at), "quoted", at)
+
+    def number(self, token: Token) -> Literal:
+        return Literal(str(token), "number", self._at(token))
+
+
+_local = threading.local()
+
+
+def _machine() -> tuple[Lark, _Builder]:
+    """Return this thread's parser; the builder holds the text of the parse under way."""
+    if not hasattr(_local, "machine"):
+        builder = _Builder()
+        grammar = resources.files("engine").joinpath("grammar.lark").read_text("utf-8")
+        lark = Lark(
+            grammar,
+            start=["condition", "item", "template", "value", "values"],
+            parser="lalr",
+            lexer="contextual",
+            transformer=builder,
+            maybe_placeholders=False,
+        )
+        _local.machine = (lark, builder)
+    return cast("tuple[Lark, _Builder]", _local.machine)
+
+
+_PARENS = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[()]""", re.DOTALL)
+
+
+def _check_depth(text: SourceText) -> None:
+    depth = 0
+    for found in _PARENS.finditer(text.text):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if depth > MAX_DEPTH:
+            at = At(text, found.start(), found.end())
+            raise failure("too-deep", f"parentheses are nested more than {MAX_DEPTH} deep", at)
+
+
+def _parse(text: SourceText, start: str) -> Any:
+    _check_depth(text)
+    lark, builder = _machine()
+    builder.text = text
+    try:
+        return lark.parse(text.text, start=start)
+    except UnexpectedInput as problem:
+        raise _explain(text, problem) from None
+    finally:
+        builder.text = SourceText("")
+
+
+_EXPECTED = (
+    # (terminals that may come next, slug, sentence): the first row whose terminals are all possible tells.
+    ({"EXISTS"}, "expected-operator", "expected an operator after the field"),
+    ({"IDENT", "NOT"}, "expected-condition", "expected a comparison, a macro, 'not' or '('"),
+    ({"BARE", "VAL"}, "expected-value", "expected a value after the operator"),
+    ({"BARE"}, "expected-value", "expected a value in the list"),
+    ({"NUMBER", "VAL"}, "expected-number", "expected a number after the operator"),
+    ({"IDENT", "LPAR"}, "expected-list", "expected a list in parentheses or the name of a list"),
+    ({"NUMBER", "QUOTED"}, "expected-argument", "expected a field, a transformer, a quoted string or a number"),
+    ({"FIELD"}, "expected-field", "expected a field"),
+    ({"AND"}, "leftover", "expected 'and', 'or' or the end of the condition"),
+    ({"COMMA"}, "expected-paren", "expected ',' or ')'"),
+    ({"RPAR"}, "expected-paren", "expected ')'"),
+)
+
+
+def _explain(text: SourceText, problem: UnexpectedInput) -> ParseFailure:
+    start = problem.pos_in_stream
+    allowed: set[str] = set()
+    if isinstance(problem, UnexpectedCharacters):
+        allowed = set(problem.allowed or ())
+    elif isinstance(problem, UnexpectedToken):
+        allowed = set(problem.expected)
+        if problem.token.type == "$END":
+            start = len(text.text.rstrip())
+    start = len(text.text.rstrip()) if start is None else start
+    if not text.text.strip():
+        return failure("empty-condition", "the condition is empty", At(text, 0, 1))
+    at = At(text, start, start + max(1, len(_word_at(text.text, start))))
+    for terminals, slug, sentence in _EXPECTED:
+        if terminals <= allowed:
+            return _located(text, at, slug, sentence)
+    return failure("syntax", "this is not a condition", at)
+
+
+def _word_at(text: str, start: int) -> str:
+    found = re.compile(r"[A-Za-z0-9_.]+|\S?").match(text, start)
+    return found[0] if found else ""
+
+
+def _located(text: SourceText, at: At, slug: str, sentence: str) -> ParseFailure:
+    here = text.text[at.start : at.start + 1]
+    if slug == "expected-operator" and here == "[" and text.text[at.start - 1 : at.start].strip():
+        return failure("bad-argument", "the argument in brackets is not closed, or holds blanks without quotes", at)
+    if here in ('"', "'"):
+        whole = At(text, at.start, at.start + 1)
+        return (
+            failure("open-quote", "the quoted string is not closed", whole)
+            if "value" in slug
+            else failure(slug, sentence, whole)
+        )
+    found = _word_at(text.text, at.start)
+    shown = f"{sentence}, found {found!r}" if found else f"{sentence}, found the end"
+    return failure(slug, shown, at, _hint(slug, found))
+
+
+def _hint(slug: str, found: str) -> str:
+    lower = found.lower()
+    if lower in ("and", "or", "not", "in", "contains", "exists") and found != lower:
+        return f"keywords are lower case: '{lower}'"
+    if slug == "leftover" and found in ("&", "|"):
+        return "write 'and' or 'or'"
+    if slug == "leftover" and lower in ("and", "or"):
+        return f"'{lower}' needs a blank or '(' after it"
+    if slug == "expected-value" and found == "(":
+        return "for a list use 'in', or a modifier such as 'anyof' between the operator and the list"
+    if slug == "expected-number":
+        return "'<' and '>' take a number on the right"
+    return ""
+
+
+def operand_fields(operand: Operand | Items) -> list[FieldRef]:
+    """Return all field references inside an operand, in order."""
+    match operand:
+        case FieldRef():
+            return [operand]
+        case Transform(_, args):
+            return [ref for arg in args for ref in operand_fields(arg)]
+        case Items(items):
+            return [ref for item in items for ref in operand_fields(item)]
+        case _:
+            return []
