@@ -1,0 +1,17 @@
+"""Lists in a decoded audit event: their elements, and the texts of values. Nothing here raises on an odd record."""
+
+from typing import Any
+
+from ingest.jsonfields import text
+
+
+def elements(value: Any, index: int | None = None) -> list[Any]:
+    """Return the elements of a JSON array, or only the one of an index; nothing when there is no such array or one."""
+    if not isinstance(value, list):
+        return []
+    return value if index is None else value[index : index + 1]
+
+
+def texts(values: list[Any]) -> list[str] | None:
+    """Return each value as a field shows it, nulls left out; None when nothing is left."""
+    return [found for value in values if (found := text(value)) is not None] or None
