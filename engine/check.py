@@ -93,7 +93,13 @@ class Checker:
     partial: bool = False
     item: tuple[str, str] = ("", "")
     _via: list[tuple[str, Span]] = field(default_factory=list)
-    _macros: dict[int, Checked | None] = field(default_factory=dict)
+    _macros: dict[int, Checked] = field(default_factory=dict)
+    _failed: set[int] = field(default_factory=set)
+
+    def begin(self, report: Report, item: tuple[str, str]) -> None:
+        """Turn to another item; findings go to the report given, also those of macros that other items tripped over."""
+        self.report, self.item = report, item
+        self._failed.clear()
 
     def condition(self, node: Node) -> Checked:
         """
@@ -129,18 +135,18 @@ class Checker:
 
     def _macro(self, macro: Macro) -> Checked:
         key = id(macro.body)
+        if key in self._failed:
+            raise Rejected
         if key not in self._macros:
             self._via.append((f"macro '{macro.name}', in {self.item[0]} '{self.item[1]}'", macro.at.span))
             try:
                 self._macros[key] = Shared(macro.name, self.condition(macro.body))
             except Rejected:
-                self._macros[key] = None
+                self._failed.add(key)
+                raise
             finally:
                 self._via.pop()
-        known = self._macros[key]
-        if known is None:
-            raise Rejected
-        return known
+        return self._macros[key]
 
     def _reject(self, slug: str, message: str, at: At, hint: str = "") -> Rejected:
         via = tuple(reversed(self._via))
@@ -183,6 +189,13 @@ class Checker:
         if elsewhere and self.partial:
             return replace(self.catalog.tables[elsewhere[0]].fields[ref.name], get=None, path=None), ref.arg
         raise self._unknown(ref, elsewhere)
+
+    def knows(self, name: str) -> bool:
+        """Tell whether ``lookup`` would find a field of this name."""
+        if name in self.table.fields or (self.partial and any(name in t.fields for t in self.catalog.tables.values())):
+            return True
+        heads = (name[: at.start()] for at in re.finditer(r"\.", name))
+        return any((row := self.table.fields.get(head)) is not None and row.dotted for head in heads)
 
     def _unknown(self, ref: FieldRef, elsewhere: list[str]) -> Rejected:
         near = self.table.near(ref.name)

@@ -182,3 +182,19 @@ def regex(pattern: str) -> Predicate:
         return fullmatch(data) is not None
 
     return matches
+
+
+def simple_glob(pattern: str) -> tuple[str, str] | None:
+    """Return the operator and text that say the same as a glob with stars at its ends only, or None."""
+    inner = pattern.strip("*")
+    if any(c in "*?[\\" for c in inner):
+        return None
+    match pattern.startswith("*"), pattern.endswith("*"):
+        case False, False:
+            return "=", inner
+        case False, True:
+            return "startswith", inner
+        case True, False:
+            return "endswith", inner
+        case _:
+            return "contains", inner

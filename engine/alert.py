@@ -1,0 +1,106 @@
+"""Alerts: a match told to people and machines, in Falco's text and JSON shapes (spec: rule-language 5.2, 5.3)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from engine import times
+from engine.evaluate import Match
+from engine.priority import Priority
+
+_CONTROL = {c: f"\\u{c:04x}" for c in (*range(32), 127, *range(128, 160))} | {9: "\\t", 10: "\\n", 13: "\\r"}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """
+    One alert.
+
+    Attributes:
+        rule, priority, source, tags: Of the rule; tags sorted, each once.
+        time_ns: Time of the event, nanoseconds since the Unix epoch.
+        hostname: Machine that evaluated the event.
+        message: The rendered output, without time and priority.
+        output_fields: Typed values of the fields that the output names.
+        uid: Stable identity: the same event and rule give the same one, on any machine.
+    """
+
+    rule: str
+    priority: Priority
+    time_ns: int
+    source: str
+    hostname: str
+    message: str
+    output_fields: Mapping[str, Any]
+    tags: tuple[str, ...]
+    uid: str
+
+    def text(self, iso_8601: bool = False) -> str:
+        """Return one line for people; control characters are escaped, so that no event can forge a line."""
+        return _encodable(f"{self._prefix(iso_8601)} {self.message}".translate(_CONTROL))
+
+    def _prefix(self, iso_8601: bool) -> str:
+        time = times.utc_iso(self.time_ns) if iso_8601 else times.local_time(self.time_ns)
+        return f"{time}: {self.priority.label}"
+
+    def as_dict(self, iso_8601: bool = False) -> dict[str, Any]:
+        """Return the alert as Falco's JSON has it."""
+        time_field = "evt.time.iso8601" if iso_8601 else "evt.time"
+        return {
+            "hostname": self.hostname,
+            "output": f"{self._prefix(iso_8601)} {self.message}",
+            "output_fields": {time_field: self.time_ns, **self.output_fields},
+            "priority": self.priority.label,
+            "rule": self.rule,
+            "source": self.source,
+            "tags": list(self.tags),
+            "time": times.utc_json(self.time_ns),
+        }
+
+    def json(self, iso_8601: bool = False) -> str:
+        """Return the alert as one line of JSON with sorted keys."""
+        shown = json.dumps(self.as_dict(iso_8601), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return _encodable(shown)
+
+
+def _encodable(text: str) -> str:
+    """Replace what cannot be written as UTF-8: halves of surrogate pairs, bytes that were none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text
+
+
+def make_alert(match: Match, hostname: str) -> Alert:
+    """Render a match as an alert."""
+    rule, event = match.rule, match.event
+    fields = rule.output.fields(event)
+    for name, template in rule.extra_fields:
+        fields[name] = _extra(template, event)
+    return Alert(
+        rule.name,
+        rule.priority,
+        event.time_ns,
+        rule.source,
+        hostname,
+        rule.output.render(event),
+        fields,
+        tuple(sorted(set(rule.tags))),
+        alert_uid(rule.name, event.source, event.uid),
+    )
+
+
+def _extra(template: Any, event: Any) -> Any:
+    """Return an extra field: the typed value of a lone token, else the rendered text."""
+    if len(template.parts) == 1 and template.tokens:
+        return template.fields(event)[template.tokens[0].key]
+    return template.render(event)
+
+
+def alert_uid(rule: str, source: str, event_uid: str) -> str:
+    """Return the identity of an alert: 128 bits in hexadecimal digits."""
+    text = "\0".join((rule, source, event_uid))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,96 @@
+"""
+What loads but is probably not meant: Falco's warnings about conditions (spec: rule-language 3.9).
+
+One function a finding; each takes a rule's resolved tree or checked condition and yields diagnostics.
+"""
+
+import re
+from collections.abc import Iterator
+
+from engine.definitions import RuleDef
+from engine.diagnostics import WARNING, Diagnostic
+from engine.fields import FieldTable
+from engine.plan import Constraints
+from engine.transformers import TRANSFORMERS
+from engine.tree import At, Compare, FieldRef, Literal, Node, Transform, Values, walk
+from engine.typed import Checked
+
+NA = "<NA>"
+MANY_EVENT_TYPES = 100
+_TRANSFORMED = re.compile(rf"(?:{'|'.join(TRANSFORMERS)})\(.*\)\Z", re.DOTALL)
+_ANCHORED = re.compile(r"\^?(?:\.[+*?])?[^\\^$.|?*+()\[\]{}]*(?:\.[+*?])?\$?")
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+
+
+def _warning(slug: str, code: str, message: str, at: At, rule: RuleDef, hint: str = "") -> Diagnostic:
+    return Diagnostic(slug, code, message, at.span, WARNING, hint, item=("rule", rule.name))
+
+
+def _literals(node: Compare) -> tuple[Literal, ...]:
+    if isinstance(node.right, Values):
+        return node.right.items
+    return (node.right,) if isinstance(node.right, Literal) else ()
+
+
+def conditions(tree: Node, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
+    """Yield the warnings about single comparisons of a rule."""
+    for node in walk(tree):
+        if isinstance(node, Compare):
+            yield from _deprecated(node.left, table, rule)
+            yield from _unsafe_na(node, table, rule)
+            for literal in _literals(node):
+                yield from _looks_like_code(literal, node, table, rule)
+
+
+def _deprecated(left: FieldRef | Transform, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
+    row = table.fields.get(left.name) if isinstance(left, FieldRef) else None
+    if row is not None and (row.removed or row.deprecated):
+        what = "no longer has a value" if row.removed else "is deprecated"
+        yield _warning("deprecated-field", "LOAD_DEPRECATED_ITEM", f"field '{row.name}' {what}", left.at, rule)
+
+
+def _unsafe_na(node: Compare, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
+    row = table.fields.get(node.left.name) if isinstance(node.left, FieldRef) else None
+    if row is None or not row.not_na or node.op not in ("=", "!=", "in", "intersects", "pmatch"):
+        return
+    for literal in _literals(node):
+        if literal.value == NA:
+            message = f"'{row.name}' is never the text {NA}; an absent value compares false"
+            hint = f"write 'not {row.name} exists'"
+            yield _warning("unsafe-na", "LOAD_UNSAFE_NA_CHECK", message, literal.at, rule, hint)
+
+
+def _looks_like_code(literal: Literal, node: Compare, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
+    squeezed = literal.value.replace(" ", "")
+    if squeezed in table.fields:
+        hint = f"to compare with the field write val({squeezed})"
+        message = f"'{literal.value}' is compared as text, but is the name of a field"
+        yield _warning("text-like-field", "LOAD_COMPILE_CONDITION", message, literal.at, rule, hint)
+    elif _TRANSFORMED.match(squeezed):
+        message = f"'{literal.value}' is compared as text, but looks like a transformer"
+        yield _warning("text-like-transformer", "LOAD_COMPILE_CONDITION", message, literal.at, rule)
+    elif node.op == "regex" and _SPECIAL.search(literal.value) and _ANCHORED.fullmatch(literal.value):
+        message = "the pattern needs no regular expression"
+        hint = "use =, contains, startswith or endswith"
+        yield _warning("plain-regex", "LOAD_COMPILE_CONDITION", message, literal.at, rule, hint)
+
+
+def event_types(condition: Checked, table: FieldTable) -> frozenset[str] | None:
+    """Return the event types a condition can match; None for a source that has no closed set of them."""
+    if not table.discriminators:
+        return None
+    name = table.discriminators[0]
+    domain = table.fields[name].domain
+    if domain is None:
+        return None
+    allowed = Constraints(table).allowed(condition, name)
+    return frozenset(value for value in domain if value in allowed)
+
+
+def too_many_event_types(condition: Checked, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
+    """Yield a warning when a rule must look at nearly every event of its source."""
+    types = event_types(condition, table)
+    if rule.warn_evttypes and types is not None and len(types) > MANY_EVENT_TYPES:
+        message = f"the condition can match {len(types)} event types, so every event must be looked at"
+        hint = f"begin with {table.discriminators[0]}, as in: evt.type in (open, openat)"
+        yield _warning("no-event-type", "LOAD_NO_EVTTYPE", message, rule.at, rule, hint)

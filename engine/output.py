@@ -1,0 +1,241 @@
+"""
+Output templates: ``%field`` text of a rule, checked when rules are loaded, filled when one matches.
+
+Source: spec rule-language 5.1 and 5.3. A literal percent sign is ``%%``.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.check import Checker, Rejected
+from engine.diagnostics import Diagnostic, SourceText
+from engine.event import Event
+from engine.fields import Type
+from engine.generate import value_getter
+from engine.parser import ParseFailure, parse_left
+from engine.tree import At, FieldRef, Transform
+from engine.typed import FieldValue, TransformValue, operands
+
+CODE = "LOAD_ERR_COMPILE_OUTPUT"
+ABSENT = "<NA>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Token:
+    """
+    One ``%`` token.
+
+    Attributes:
+        key: Its text without percent sign and width, the key in ``output_fields``.
+        width: Number of characters to pad or cut to; 0 for none.
+        value: What it names.
+        get: ``get(event)``: the value or None.
+    """
+
+    key: str
+    width: int
+    value: FieldValue | TransformValue
+    get: Callable[[Event], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """An output format: literal text and tokens in order; ``text`` is as written."""
+
+    text: str
+    parts: tuple[str | Token, ...]
+
+    @property
+    def tokens(self) -> list[Token]:
+        """The tokens in order."""
+        return [part for part in self.parts if isinstance(part, Token)]
+
+    def render(self, event: Event) -> str:
+        """Return the text for an event; a missing value prints ``<NA>``."""
+        return "".join([part if isinstance(part, str) else _shown(part, event) for part in self.parts])
+
+    def fields(self, event: Event) -> dict[str, Any]:
+        """Return the typed values of the tokens; for a transformed one also those of the fields inside."""
+        found: dict[str, Any] = {}
+        for token in self.tokens:
+            for inner in operands(token.value):
+                found[_key(inner)] = typed_value(inner, value_getter(inner)(event), event)
+            found[token.key] = typed_value(token.value, token.get(event), event)
+        return found
+
+
+def _key(value: FieldValue) -> str:
+    return value.field.name if value.arg is None else f"{value.field.name}[{value.arg}]"
+
+
+def _shown(token: Token, event: Event) -> str:
+    text = shown_value(token.value, token.get(event))
+    return f"{text:<{token.width}}"[: token.width] if token.width else text
+
+
+def shown_value(operand: FieldValue | TransformValue, value: Any) -> str:
+    """Render a value as output text."""
+    if value is None or (isinstance(operand, FieldValue) and operand.field.filter_only):
+        return ABSENT
+    if isinstance(operand, FieldValue) and operand.field.display is not None:
+        return operand.field.display(value)
+    style = operand.field.text if isinstance(operand, FieldValue) else ""
+    if isinstance(value, list | tuple):
+        return f"({','.join([_scalar_text(item, operand.type, style) for item in value])})"
+    return _scalar_text(value, operand.type, style)
+
+
+def _scalar_text(value: Any, kind: Type, style: str) -> str:
+    match kind:
+        case Type.BOOL:
+            return "true" if value else "false"
+        case Type.DOUBLE:
+            return f"{value:.1f}"
+        case Type.IPADDR | Type.IPNET:
+            return str(ipaddress.ip_address(value))
+        case Type.BYTES:
+            return "".join(chr(b) if 32 <= b < 127 else "." for b in value)
+        case Type.STRING:
+            return str(value)
+        case _:
+            return f"{value:X}" if style == "hex" else f"{value:09d}" if style == "pad9" else str(value)
+
+
+def typed_value(operand: FieldValue | TransformValue, value: Any, event: Event) -> Any:
+    """Return a value as JSON alerts hold it: numbers, booleans and lists typed, times in ns, absent as None."""
+    if isinstance(operand, FieldValue):
+        if operand.field.text == "time":
+            return event.time_ns
+        if operand.field.filter_only:
+            return None
+        if operand.field.text or operand.field.display is not None:
+            return None if value is None else shown_value(operand, value)
+    if isinstance(value, list | tuple):
+        return [_typed_scalar(item, operand.type) for item in value]
+    return _typed_scalar(value, operand.type)
+
+
+def _typed_scalar(value: Any, kind: Type) -> Any:
+    if value is None or kind not in (Type.IPADDR, Type.IPNET, Type.BYTES):
+        return value
+    return _scalar_text(value, kind, "")
+
+
+_NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
+_ARGUMENT = re.compile(r"""\[(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\]\["'\s]+)\]""", re.DOTALL)
+_CALL = re.compile(r"[a-z0-9]+\(")
+_QUOTED_OR_PAREN = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[()]""", re.DOTALL)
+_WIDTH = re.compile(r"[0-9]*")
+MAX_WIDTH = 4096
+
+
+def parse_template(text: SourceText, checker: Checker) -> Template:
+    """
+    Read an output format; what is wrong goes to the checker's report.
+
+    Raises:
+        Rejected: It is wrong.
+    """
+    reader = _Reader(text, checker)
+    if not text.text:
+        raise reader.reject("the output is empty", 0, 1)
+    return Template(text.text, tuple(reader.parts()))
+
+
+@dataclass(slots=True)
+class _Reader:
+    text: SourceText
+    checker: Checker
+
+    def reject(self, message: str, start: int, end: int, hint: str = "", slug: str = "bad-output") -> Rejected:
+        span = At(self.text, start, end).span
+        self.checker.report.add(Diagnostic(slug, CODE, message, span, hint=hint, item=self.checker.item))
+        return Rejected()
+
+    def parts(self) -> list[str | Token]:
+        found: list[str | Token] = []
+        failed = False
+        text, at = self.text.text, 0
+        while at < len(text):
+            start = text.find("%", at)
+            start = len(text) if start < 0 else start
+            found += [text[at:start]] if start > at else []
+            if start == len(text):
+                break
+            if text.startswith("%%", start):
+                found.append("%")
+                at = start + 2
+                continue
+            try:
+                token, at = self._token(start)
+                found.append(token)
+            except Rejected:
+                failed, at = True, start + 1
+        if failed:
+            raise Rejected
+        return found
+
+    def _token(self, percent: int) -> tuple[Token, int]:
+        width = _WIDTH.match(self.text.text, percent + 1)
+        assert width is not None
+        start = width.end()
+        if width[0] and int(width[0][:9]) > MAX_WIDTH:
+            raise self.reject(f"a width is {MAX_WIDTH} at most", percent, start)
+        call = _CALL.match(self.text.text, start)
+        end = self._end_of_call(start) if call else self._end_of_field(start, percent)
+        value = self._checked(start, end)
+        key = self.text.text[start:end]
+        return Token(key, int(width[0] or 0), value, value_getter(value)), end
+
+    def _end_of_call(self, start: int) -> int:
+        depth = 0
+        for found in _QUOTED_OR_PAREN.finditer(self.text.text, start):
+            depth += {"(": 1, ")": -1}.get(found[0], 0)
+            if depth == 0 and found[0] == ")":
+                selector = _ARGUMENT.match(self.text.text, found.end())
+                return selector.end() if selector else found.end()
+        raise self.reject("the parenthesis of a transformer is not closed", start, start + 1)
+
+    def _end_of_field(self, start: int, percent: int) -> int:
+        """Find the longest text from here on that is a field of the source."""
+        name = _NAME.match(self.text.text, start)
+        if name is None:
+            hint = "write %% for a percent sign"
+            raise self.reject("expected a field or transformer after '%'", percent, start + 1, hint)
+        argument = _ARGUMENT.match(self.text.text, name.end())
+        if self.checker.knows(name[0]):
+            return argument.end() if argument else name.end()
+        for end in range(name.end() - 1, start, -1):
+            if self.checker.knows(self.text.text[start:end]):
+                return end
+        near = self.checker.table.near(name[0])
+        hint = f"did you mean '%{near}'?" if near else ""
+        message = f"source {self.checker.table.source} has no field '{name[0]}'"
+        raise self.reject(message, start, name.end(), hint)
+
+    def _checked(self, start: int, end: int) -> FieldValue | TransformValue:
+        piece = self.text.text[start:end]
+        at = self.text.place(start)
+        text = SourceText(piece, (0,), (at,))
+        before = len(self.checker.report.diagnostics)
+        try:
+            node: FieldRef | Transform = parse_left(text)
+            return self.checker.operand(node)
+        except ParseFailure as failure:
+            raise self.reject(failure.diagnostic.message, start, end, failure.diagnostic.hint) from None
+        except Rejected:
+            self._as_output(before)
+            raise
+
+    def _as_output(self, since: int) -> None:
+        """Give findings made by the condition checker the code of outputs."""
+        found = self.checker.report.diagnostics
+        found[since:] = [_recoded(diagnostic) for diagnostic in found[since:]]
+
+
+def _recoded(found: Diagnostic) -> Diagnostic:
+    slug = "bad-output" if found.slug == "unknown-field" else found.slug
+    return Diagnostic(slug, CODE, found.message, found.span, found.severity, found.hint, found.via, found.item)
