@@ -345,7 +345,7 @@ class Checker:
             raise self._reject("no-right-field", f"'{node.op}' takes constants only on the right", node.right.at)
         if left.type is Type.IPNET or any(f.no_rhs or f.domain is not None for f in sides):
             raise self._reject("no-right-field", "this field cannot be compared with another one", node.at)
-        if any(f.match is not Match.ONE for f in sides):
+        if any(isinstance(v, FieldValue) and v.match is not Match.ONE for v in (left, right)):
             raise self._reject("no-right-field", "a field of several values cannot be compared with another", node.at)
         if (left.type, left.is_list) != (right.type, right.is_list):
             message = f"the two sides differ in type, {_kind(left)} and {_kind(right)}"

@@ -67,11 +67,11 @@ def read_path(event: Event, path: Sequence[str]) -> str | None:
 
 def field_getter(row: Field) -> Callable[..., Any]:
     """Return the function that answers a field; one that is always absent when the source is not there."""
-    if row.get is not None:
-        return row.get
     if row.path is not None:
         path = row.path
         return lambda event: read_path(event, path)
+    if row.get is not None:
+        return row.get
     return lambda event, arg=None: None
 
 
@@ -220,7 +220,7 @@ def _uses(nodes: Iterable[Checked]) -> Iterable[str | int]:
 def _operand_uses(operand: OperandValue | ListValue) -> Iterable[str]:
     if isinstance(operand, FieldValue | TransformValue):
         yield operand.key
-        if isinstance(operand, FieldValue) and operand.field.path is not None and operand.field.get is None:
+        if isinstance(operand, FieldValue) and operand.field.path is not None:
             for end in range(1, len(operand.field.path)):
                 yield "/".join(operand.field.path[:end])
     for part in operand.args if isinstance(operand, TransformValue) else ():
@@ -298,7 +298,7 @@ class _Body:
 
     def _read(self, operand: FieldValue) -> str:
         row = operand.field
-        if row.get is None and row.path is not None:
+        if row.path is not None:
             return self._read_path(row.path)
         if row.get is None:
             return "None"
@@ -350,7 +350,7 @@ class _Body:
         return self._with_constants(test, value, name)
 
     def _with_constants(self, test: Test, value: str, name: str) -> str:
-        match = test.left.field.match if isinstance(test.left, FieldValue) else Match.ONE
+        match = test.left.match if isinstance(test.left, FieldValue) else Match.ONE
         if match is not Match.ONE:
             each, _ = _scalar(test, "x", self.writer)
             quantifier = "all" if match is Match.ENDPOINT and test.op == "!=" else "any"

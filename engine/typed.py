@@ -7,7 +7,7 @@ The checked tree: conditions whose fields, operators and constants are known to 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.fields import Field, Type
+from engine.fields import Field, Match, Type
 from engine.tree import At
 from engine.values import Constant
 
@@ -28,6 +28,11 @@ class FieldValue:
     def is_list(self) -> bool:
         """Whether the value is a list; a list field with an index gives one element's value as a list still."""
         return self.field.is_list
+
+    @property
+    def match(self) -> Match:
+        """How comparisons treat the value; an argument picks one of several."""
+        return self.field.match if self.arg is None else Match.ONE
 
     @property
     def key(self) -> str:
