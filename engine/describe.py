@@ -89,7 +89,8 @@ def _fields(node: Node | None) -> list[str]:
 def _used(collection: Collection) -> tuple[set[str], set[str]]:
     macros: set[str] = set()
     lists: set[str] = set()
-    texts = [item.condition for item in (*collection.macros.values(), *collection.rules.values())]
+    texts = [macro.condition for macro in collection.macros.values()]
+    texts += [rule.condition for rule in collection.rules.values()]
     for text in texts:
         found_macros, found_lists = _names(_parsed(text), collection)
         macros.update(found_macros)
@@ -158,7 +159,6 @@ def _macro(macro: MacroDef, ruleset: RuleSet, used: bool) -> _Info:
             "lists": lists,
             "condition_operators": _operators(node),
             "condition_fields": _fields(node),
-            "events": [],
             "condition_compiled": node_text(node) if node is not None else "",
             "plugins": [],
         },

@@ -72,10 +72,24 @@ class Resolver:
             Unresolved: It cannot be; the reasons are in the report.
         """
         item = ("rule", rule.name)
-        node = self._condition(rule.condition, item, None)
-        node = self._with_exceptions(node, rule)
+        try:
+            parsed = parse_condition(rule.condition)
+        except ParseFailure as failure:
+            raise self._failed(failure, item) from None
+        node = self._with_exceptions(self._node(parsed, item, None, ()), rule)
         self._check_size(node, item, rule.at)
         return node
+
+    def condition(self, node: Node, item: tuple[str, str]) -> Node:
+        """
+        Return a parsed condition resolved.
+
+        Raises:
+            Unresolved: It cannot be; the reasons are in the report.
+        """
+        resolved = self._node(node, item, None, ())
+        self._check_size(resolved, item, node.at)
+        return resolved
 
     def macros(self) -> None:
         """Resolve every macro, also unused ones, so that their errors are told."""
@@ -137,13 +151,6 @@ class Resolver:
             return ()
 
     # Conditions and macros
-
-    def _condition(self, text: SourceText, item: tuple[str, str], macro: MacroDef | None) -> Node:
-        try:
-            node = parse_condition(text)
-        except ParseFailure as failure:
-            raise self._failed(failure, item) from None
-        return self._node(node, item, macro, ())
 
     def _node(self, node: Node, item: tuple[str, str], owner: MacroDef | None, chain: tuple[str, ...]) -> Node:
         match node:
