@@ -1,0 +1,122 @@
+"""Events on their way to the pipeline: repeats left out, cut into batches, and followed until they are settled."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from engine.event import Event
+from ingest.base import Batch
+from ingest.cloudtrail.budget import Budget
+from ingest.cloudtrail.dedup import Claim, Seen
+
+_LARGEST_BATCH = 2000
+_WAITING_BATCHES = 16
+_INSIGHT = "AwsCloudTrailInsight"
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Claims on everything one input brought."""
+
+    claims: list[Claim] = field(default_factory=list)
+
+    async def settled(self) -> bool:
+        """Wait until all of it is in custody, repeats included; False when some is not."""
+        futures = [claim.settled for claim in self.claims]
+        futures += [other.settled for claim in self.claims for other in claim.waits_for]
+        return all(await asyncio.gather(*futures)) if futures else True
+
+
+class Deliveries:
+    """
+    Where inputs put events and the pipeline takes batches.
+
+    Args:
+        counters: Gets ``events``, ``events_duplicate``, ``events_skipped:insight``, ``batches_refused``.
+        budget: Gets the bytes of an input back when its last batch is settled.
+    """
+
+    def __init__(self, counters: Counter[str], seen: Seen, budget: Budget, insights: bool = True) -> None:
+        self._counters = counters
+        self._seen = seen
+        self._budget = budget
+        self._insights = insights
+        self._ready: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(_WAITING_BATCHES)
+
+    async def put(self, events: Sequence[Event], taken: int = 0) -> Delivery:
+        """Hand events to the pipeline, waiting for room; ``taken`` is what they occupy of the budget."""
+        delivery = Delivery()
+        try:
+            for chunk in _chunks(events):
+                claim = Claim()
+                delivery.claims.append(claim)
+                await self._put(chunk, claim)
+        except BaseException:
+            delivery.claims[-1].release()
+            raise
+        finally:
+            _when_settled(delivery.claims, self._budget, taken)
+        return delivery
+
+    async def _put(self, events: Sequence[Event], claim: Claim) -> None:
+        fresh = [event for event in events if self._is_fresh(event, claim)]
+        if not fresh:
+            claim.commit()
+            return
+        await self._room.acquire()
+        self._counters["events"] += len(fresh)
+        self._ready.put_nowait(self._batch(fresh, claim))
+
+    def _is_fresh(self, event: Event, claim: Claim) -> bool:
+        if not self._insights and event.record.get("eventType") == _INSIGHT:
+            self._counters["events_skipped:insight"] += 1
+            return False
+        if self._seen.reserve(event.uid, claim):
+            return True
+        self._counters["events_duplicate"] += 1
+        return False
+
+    def _batch(self, events: list[Event], claim: Claim) -> Batch:
+        async def ack() -> None:
+            claim.commit()
+
+        async def nack(reason: str) -> None:
+            self._counters["batches_refused"] += 1
+            claim.release()
+
+        return Batch(events, ack, nack)
+
+    def close(self) -> None:
+        """End ``batches`` once what was put has been taken."""
+        self._ready.put_nowait(None)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield what was put, until closed."""
+        while (batch := await self._ready.get()) is not None:
+            self._room.release()
+            yield batch
+        self._ready.put_nowait(None)  # for any other reader
+
+
+def _chunks(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    for start in range(0, len(events), _LARGEST_BATCH):
+        yield events[start : start + _LARGEST_BATCH]
+
+
+def _when_settled(claims: Sequence[Claim], budget: Budget, taken: int) -> None:
+    """Give the bytes back when the last of the claims is settled."""
+    open_claims = [claim for claim in claims if not claim.settled.done()]
+    remaining = len(open_claims)
+
+    def settled(_: "asyncio.Future[bool]") -> None:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
+            budget.give(taken)
+
+    for claim in open_claims:
+        claim.settled.add_done_callback(settled)
+    if not open_claims:
+        budget.give(taken)

@@ -1,0 +1,151 @@
+"""Reading one S3 object: download within the byte budget, decode, and say what went wrong."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.event import Event
+from ingest.base import Decoded
+from ingest.cloudtrail import aws, files
+from ingest.cloudtrail.aws import Clients, Fault
+from ingest.cloudtrail.budget import Budget
+from ingest.cloudtrail.messages import ObjectRef
+from ingest.cloudtrail.options import ObjectOptions
+
+_INFLATES = 10  # times the stored size: the file itself and its content, which is about nine times as large
+_UNKNOWN_SIZE = 1 << 20
+_DECODED_ASIDE = 128 * 1024
+"""Stored bytes above which decoding, a megabyte of JSON or more, leaves the event loop."""
+_DAMAGE = frozenset({"truncated-gzip", "bad-gzip", "bomb", "too-large", "not-json"})
+
+
+@dataclass(slots=True)
+class Loaded:
+    """
+    What an object held.
+
+    Attributes:
+        damage: Why not all of it could be read, a slug; "" when it could.
+        detail: The same for people.
+        taken: Bytes of the budget it occupies; whoever settles the events gives them back.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    damage: str = ""
+    detail: str = ""
+    taken: int = 0
+
+
+class ObjectError(Exception):
+    """An object could not be read at all."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+        self.detail = detail
+
+
+class Objects:
+    """
+    Reads objects, a bounded number of bytes and downloads at a time.
+
+    Args:
+        counters: Gets ``objects:<result>``, ``bytes`` and ``records_skipped:<reason>``.
+    """
+
+    def __init__(self, clients: Clients, options: ObjectOptions, counters: Counter[str]) -> None:
+        self._clients = clients
+        self._options = options
+        self._counters = counters
+        self.budget = Budget(options.memory_budget)
+        self.wanted = key_filter(options)
+
+    async def load(self, ref: ObjectRef) -> Loaded:
+        """
+        Download and decode an object; a damaged one is downloaded once more before it is believed to be.
+
+        Raises:
+            ObjectError: It could not be downloaded.
+        """
+        decoded, taken = await self._read(ref)
+        if _damage(decoded)[0]:
+            self._counters["objects:read_again"] += 1
+            self.budget.give(taken)
+            decoded, taken = await self._read(ref)
+        self._counters.update(f"records_skipped:{slug}" for slug, _ in decoded.skipped)
+        damage, detail = _damage(decoded)
+        self._counters[f"objects:{'damaged' if damage else 'ok'}"] += 1
+        return Loaded(decoded.events, damage, detail, taken)
+
+    async def _read(self, ref: ObjectRef) -> tuple[Decoded, int]:
+        taken = await self.budget.take((ref.size or _UNKNOWN_SIZE) * _INFLATES)
+        try:
+            data = await self._download(ref)
+            taken = self.budget.resize(taken, len(data) * _INFLATES)
+            decoded = await _decode(data, ref.uri)
+        except BaseException:
+            self.budget.give(taken)
+            raise
+        return decoded, taken
+
+    async def _download(self, ref: ObjectRef) -> bytes:
+        try:
+            return await self._get(ref, ref.key)
+        except ObjectError as error:
+            if error.fault is not Fault.MISSING or not ref.encoded_key:
+                raise
+        # Some relays and emulators decode the key themselves, so that decoding it again names another object.
+        data = await self._get(ref, ref.encoded_key)
+        self._counters["objects:key_as_written"] += 1
+        return data
+
+    async def _get(self, ref: ObjectRef, key: str) -> bytes:
+        try:
+            client = await self._clients.s3(ref.region)
+            response = await client.get_object(Bucket=ref.bucket, Key=key)
+            return await self._body(response, ref)
+        except aws.call_errors() as error:
+            raise ObjectError(aws.fault_of(error), f"{ref.uri}: {aws.describe(error)}") from error
+
+    async def _body(self, response: dict[str, Any], ref: ObjectRef) -> bytes:
+        length = response.get("ContentLength", 0)
+        async with response["Body"] as stream:
+            if length > self._options.max_object_bytes:
+                raise ObjectError(
+                    Fault.TOO_LARGE, f"{ref.uri}: {length} bytes, at most {self._options.max_object_bytes}"
+                )
+            data: bytes = await stream.read()
+        if len(data) < length:
+            raise ObjectError(Fault.RETRY, f"{ref.uri}: {len(data)} of {length} bytes came")
+        self._counters["bytes"] += len(data)
+        return data
+
+
+def _damage(decoded: Decoded) -> tuple[str, str]:
+    """Return slug and detail of the first thing that speaks against the object itself; a bad record does not."""
+    for slug, detail in decoded.skipped:
+        if slug in _DAMAGE or slug.startswith("unsupported:"):
+            return slug, detail
+    return "", ""
+
+
+async def _decode(data: bytes, origin: str) -> Decoded:
+    if len(data) <= _DECODED_ASIDE:
+        return files.decode(data, origin)
+    return await asyncio.to_thread(files.decode, data, origin)
+
+
+def key_filter(options: ObjectOptions) -> Callable[[str], bool]:
+    """Make the test of keys that are worth a download; raises re.error for a bad pattern."""
+    include = [re.compile(pattern) for pattern in options.include_keys]
+    exclude = [re.compile(pattern) for pattern in options.exclude_keys]
+
+    def wanted(key: str) -> bool:
+        if any(pattern.search(key) for pattern in exclude):
+            return False
+        return any(pattern.search(key) for pattern in include) if include else files.is_candidate_key(key)
+
+    return wanted

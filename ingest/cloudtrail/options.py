@@ -1,0 +1,130 @@
+"""What the CloudTrail sources can be told; durations in seconds, sizes in bytes."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class AwsOptions:
+    """
+    How AWS is reached; "" leaves the choice to the SDK (environment, shared files, instance or task role).
+
+    Attributes:
+        config: Path of the shared config file.
+        credentials: Path of the shared credentials file.
+        endpoint_url: Used for every service instead of AWS's own.
+        assume_role_arn: Role to take before any call, with ``external_id`` if its trust policy wants one.
+        attempts: Tries per request in the SDK, the first included.
+    """
+
+    profile: str = ""
+    region: str = ""
+    config: str = ""
+    credentials: str = ""
+    endpoint_url: str = ""
+    assume_role_arn: str = ""
+    external_id: str = ""
+    attempts: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """
+    How objects are read.
+
+    Attributes:
+        concurrency: Downloads at the same time.
+        max_object_bytes: Largest object read, as stored.
+        memory_budget: Sum of downloaded and decoded bytes whose events are not settled yet.
+        include_keys: Regular expressions; a key must match one. Empty means CloudTrail's own file names.
+        exclude_keys: Regular expressions; a key that matches one is never read.
+        insight_events: Whether CloudTrail Insights events reach the rules.
+    """
+
+    concurrency: int = 32
+    max_object_bytes: int = 256 * 1024 * 1024
+    memory_budget: int = 256 * 1024 * 1024
+    include_keys: tuple[str, ...] = ()
+    exclude_keys: tuple[str, ...] = ()
+    insight_events: Literal["emit", "skip"] = "emit"
+
+
+@dataclass(frozen=True, slots=True)
+class DedupOptions:
+    """How many events and objects are remembered, and for how long, to recognise repeats."""
+
+    events: int = 200_000
+    objects: int = 50_000
+    ttl: float = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SqsOptions:
+    """
+    How an SQS queue is consumed.
+
+    Attributes:
+        queue: ``sqs://name``, ``sqs://https://...`` (queue URL) or ``sqs://arn:aws:sqs:...``.
+        owner_account: Account that owns the queue, when it is another one and ``queue`` is a name.
+        wait: Long-poll time, 0 to 20.
+        max_messages: Messages per receive, 1 to 10.
+        pollers: Receives at the same time.
+        visibility_timeout: How long a received message stays hidden unless extended.
+        heartbeat: Fraction of the visibility timeout after which held messages are extended.
+        max_inflight_messages: Messages held at the same time.
+        delete: When a message is deleted. ``on_receive`` loses what is in progress when the process dies.
+        retry_backoff: How long a failed message stays hidden, by receive count; the last one repeats.
+        poison_attempts: Receives after which a poison message is given up when there is nowhere to move it.
+        dlq_url: Queue that poison messages are sent to; "" leaves that to the queue's redrive policy.
+        quarantine: Directory that poison messages are written to when there is neither.
+        access_pause: First pause after access was denied repeatedly; doubles up to ``access_pause_max``.
+    """
+
+    queue: str
+    owner_account: str = ""
+    wait: int = 20
+    max_messages: int = 10
+    pollers: int = 1
+    visibility_timeout: int = 300
+    heartbeat: float = 0.33
+    max_inflight_messages: int = 40
+    delete: Literal["after_delivery", "on_receive", "never"] = "after_delivery"
+    retry_backoff: tuple[int, ...] = (30, 60, 120, 300, 900)
+    poison_attempts: int = 5
+    dlq_url: str = ""
+    quarantine: str = ""
+    access_pause: float = 30.0
+    access_pause_max: float = 600.0
+    aws: AwsOptions = field(default_factory=AwsOptions)
+    objects: ObjectOptions = field(default_factory=ObjectOptions)
+    dedup: DedupOptions = field(default_factory=DedupOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """
+    How a bucket is read back.
+
+    Attributes:
+        location: ``s3://bucket[/prefix]``.
+        interval: Which files, by the time in their names: "" for all, ``5d``, ``5d-2d``, RFC 3339 times.
+        accounts: Only these accounts; empty for all.
+        regions: Only these regions; empty for all.
+        follow: Look for new files every ``poll_interval`` instead of ending.
+        lookback: How far back each new look goes, because late files have older names.
+        checkpoint: Path of the SQLite file that remembers what was delivered; "" for none.
+        listers: Prefixes listed at the same time.
+    """
+
+    location: str
+    interval: str = ""
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    follow: bool = False
+    poll_interval: float = 60.0
+    lookback: float = 24 * 3600.0
+    checkpoint: str = ""
+    listers: int = 8
+    aws: AwsOptions = field(default_factory=AwsOptions)
+    objects: ObjectOptions = field(default_factory=ObjectOptions)
+    dedup: DedupOptions = field(default_factory=DedupOptions)
