@@ -14,7 +14,7 @@ def common_fields(hostname: str) -> list[Field]:
     Return the ``evt.*`` rows of all sources; call it once and share the rows between the tables.
 
     Relative times count from the first event that any of the rows' ``evt.reltime`` getters is asked about, so the rows
-    hold that one piece of state; an event older than it answers 0. ``evt.pluginname`` and ``evt.plugininfo`` are the
+    hold that one piece of state; they have no answer for an event older than it. ``evt.pluginname`` and ``evt.plugininfo`` are the
     source's own.
 
     Args:
@@ -61,26 +61,27 @@ def _epoch() -> list[Field]:
     ]
 
 
-def _relative(since: Callable[[Event], int]) -> list[Field]:
+def _relative(since: Callable[[Event], int | None]) -> list[Field]:
+    def seconds(event: Event) -> int | None:
+        return None if (ns := since(event)) is None else ns // _SECOND
+
+    def rest(event: Event) -> int | None:
+        return None if (ns := since(event)) is None else ns % _SECOND
+
     return [
         Field("evt.reltime", Type.RELTIME, "Nanoseconds since the first event.", since, text="pad9"),
-        Field("evt.reltime.s", Type.RELTIME, "Seconds since the first event.", lambda event: since(event) // _SECOND),
-        Field(
-            "evt.reltime.ns",
-            Type.RELTIME,
-            "Nanoseconds past the full second since the first event.",
-            lambda event: since(event) % _SECOND,
-            text="pad9",
-        ),
+        Field("evt.reltime.s", Type.RELTIME, "Seconds since the first event.", seconds),
+        Field("evt.reltime.ns", Type.RELTIME, "Nanoseconds past these seconds.", rest, text="pad9"),
     ]
 
 
-def _since_first() -> Callable[[Event], int]:
+def _since_first() -> Callable[[Event], int | None]:
     first: list[int] = []
 
-    def since(event: Event) -> int:
+    def since(event: Event) -> int | None:
         if not first:
             first.append(event.time_ns)
-        return max(0, event.time_ns - first[0])
+        ns = event.time_ns - first[0]
+        return ns if ns >= 0 else None
 
     return since

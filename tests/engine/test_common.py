@@ -53,4 +53,4 @@ def test_relative_time_counts_from_the_first_event_asked() -> None:
     assert rows["evt.reltime"](event(12 * SECOND + 5)) == 2 * SECOND + 5
     assert rows["evt.reltime.s"](event(12 * SECOND + 5)) == 2
     assert rows["evt.reltime.ns"](event(12 * SECOND + 5)) == 5
-    assert rows["evt.reltime"](event(9 * SECOND)) == 0
+    assert [rows[name](event(9 * SECOND)) for name in rows if name.startswith("evt.reltime")] == [None] * 3
