@@ -1,0 +1,93 @@
+"""The command itself: its verbs, loaded when they are asked for, and the one place where errors become words."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+import click
+
+from lanner import __version__
+from lanner.errors import EXIT_MEANING, Exit, RulesError, UserError
+
+VERBS = ("scan", "run", "demo", "eval", "rules", "fields")
+"""Each is the command of this name in the module of this name beside this file."""
+
+_INTERRUPTED = 130
+_EXAMPLES = """
+\b
+Examples:
+  lanner demo                                  watch it work on made-up events
+  lanner scan ./AWSLogs                        look for what matters in files you have
+  lanner scan audit.log.gz -r my_rules.yaml --json
+  lanner run -c lanner.yaml                    the service: queues and webhooks in, alerts out
+  lanner rules check my_rules.yaml             find mistakes in rules
+  lanner fields k8s_audit                      what a rule can ask about
+"""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported on first use, so that ``--help`` and completion answer at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a verb; an unknown one is a usage error that names the nearest."""
+        if cmd_name not in VERBS:
+            return None
+        return cast("click.Command", getattr(importlib.import_module(f"lanner.cli.{cmd_name}"), cmd_name))
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Detect what matters in AWS CloudTrail, Kubernetes audit and host events, with rules in Falco's language.\n"
+    + _EXAMPLES,
+    epilog="\b\nExit status: " + "\n             ".join(f"{s.value}  {m}" for s, m in EXIT_MEANING.items()),
+)
+@click.version_option(__version__, message="lanner %(version)s")
+def app() -> None:
+    """Stand for the command without a verb; the help text is above."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    sys.exit(status_of(arguments))
+
+
+def status_of(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, tell errors of the user in words, and return the exit status."""
+    try:
+        status: Any = app.main(arguments, prog_name="lanner", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or Exit.OK)
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except RulesError as error:
+        _tell_rules(error)
+        return error.status
+    except UserError as error:
+        click.echo(f"lanner: {error}", err=True)
+        return error.status
+    except BrokenPipeError:
+        _leave_quietly()
+        return Exit.OK
+
+
+def _tell_rules(error: RulesError) -> None:
+    from engine.render import render_text
+
+    click.echo(render_text(error.report.diagnostics, error.texts), err=True)
+    errors = len(error.report.errors)
+    click.echo(f"lanner: {errors} {'error' if errors == 1 else 'errors'} in the rules; nothing was run", err=True)
+
+
+def _leave_quietly() -> None:
+    """Nobody reads any more: keep the interpreter from complaining about it when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

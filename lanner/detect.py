@@ -1,0 +1,76 @@
+"""Events to alerts, counted: the one step that scanning files and running as a service share."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.alert import Alert, make_alert
+from engine.evaluate import Engine, Match
+from engine.event import Event
+from engine.priority import Priority
+
+_log = logging.getLogger("lanner.detect")
+
+
+@dataclass(slots=True)
+class Tally:
+    """
+    What was seen and found.
+
+    Attributes:
+        events: By event source.
+        alerts: By (priority, rule).
+        failures: Evaluations and alerts that raised, by rule: a defect of Lanner that is worth a report.
+    """
+
+    events: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[tuple[Priority, str]] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def reached(self, priority: Priority) -> bool:
+        """Tell whether some alert is at least as severe."""
+        return any(found <= priority for found, _ in self.alerts)
+
+
+class Detector:
+    """
+    Numbers events, evaluates them and renders the alerts.
+
+    Args:
+        engine: May be replaced between batches.
+        hostname: For ``Alert.hostname``.
+    """
+
+    def __init__(self, engine: Engine, hostname: str) -> None:
+        self.engine = engine
+        self.tally = Tally()
+        self._hostname = hostname
+        self._number = 0
+
+    def alerts(self, events: Sequence[Event]) -> list[Alert]:
+        """Return the alerts that events raise, in order."""
+        for event in events:
+            self._number += 1
+            event.num = self._number
+            self.tally.events[event.source] += 1
+        matches = self.engine.evaluate_batch(events)
+        if self.engine.failures:
+            self._take_failures()
+        return [alert for match in matches if (alert := self._alert(match))]
+
+    def _alert(self, match: Match) -> Alert | None:
+        try:
+            alert = make_alert(match, self._hostname)
+        except Exception:
+            self.tally.failures[match.rule.name] += 1
+            _log.exception("rule %r matched event %s, but its output failed", match.rule.name, match.event.uid)
+            return None
+        self.tally.alerts[alert.priority, alert.rule] += 1
+        return alert
+
+    def _take_failures(self) -> None:
+        for rule, count in self.engine.failures.items():
+            _log.error("rule %r could not be evaluated on %d events", rule, count)
+        self.tally.failures.update(self.engine.failures)
+        self.engine.failures.clear()

@@ -1,0 +1,90 @@
+"""Rule files: finding the shipped ones and the user's, in order, and loading them into a rule set."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.fields import FieldCatalog
+from engine.load import LoadOptions, load_rules
+from engine.rulefile import RuleFile
+from engine.ruleset import RuleSet
+from lanner.errors import Exit, RulesError, UserError
+
+BUNDLED = "bundled:"
+"""Stands for the shipped rules where a path is expected; ``bundled:aws`` for one folder of them."""
+
+_SUFFIXES = (".yaml", ".yml")
+_HERE = Path(__file__).resolve().parent
+
+
+class RuleFileError(UserError):
+    """A rule file cannot be read."""
+
+    status = Exit.RULES
+
+
+def bundled() -> Path:
+    """Return the folder of the shipped rules: inside the wheel, or that of the checkout this runs from."""
+    inside = _HERE / "data" / "rules"
+    return inside if inside.is_dir() else _HERE.parent / "rules"
+
+
+def find(paths: Iterable[str]) -> list[Path]:
+    """
+    Return the rule files that paths stand for, in order of loading.
+
+    A folder stands for the ``.yaml`` and ``.yml`` files in it, sorted by name, as in Falco; of the shipped rules
+    (``bundled:``) those in its folders too. No path at all stands for the shipped rules.
+
+    Raises:
+        RuleFileError: A path is not there, or holds no rule file.
+    """
+    return [file for path in list(paths) or [BUNDLED] for file in _expand(path)]
+
+
+def _expand(path: str) -> list[Path]:
+    if path.startswith(BUNDLED):
+        folder = bundled() / path.removeprefix(BUNDLED)
+        found = sorted(file for file in folder.rglob("*") if file.suffix in _SUFFIXES)
+    elif (folder := Path(path)).is_dir():
+        found = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
+    elif folder.exists():
+        return [folder]
+    else:
+        raise RuleFileError(f"{path}: no such rule file or folder")
+    if not found:
+        raise RuleFileError(f"{path}: no .yaml or .yml file in this folder")
+    return found
+
+
+def read(files: Iterable[Path]) -> list[RuleFile]:
+    """
+    Read rule files.
+
+    Raises:
+        RuleFileError: A file cannot be opened or is no UTF-8.
+    """
+    return [RuleFile(str(file), _text(file)) for file in files]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise RuleFileError(f"{file}: cannot read the rule file: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise RuleFileError(f"{file}: a rule file is UTF-8 text; byte {error.start} is not") from None
+
+
+def load(paths: Iterable[str], catalog: FieldCatalog, options: LoadOptions) -> RuleSet:
+    """
+    Load the rules that paths stand for.
+
+    Raises:
+        RuleFileError: A file cannot be read.
+        RulesError: There are errors in them; it carries the whole report.
+    """
+    files = read(find(paths))
+    result = load_rules(files, catalog, options)
+    if result.ruleset is None:
+        raise RulesError(result.report, {file.name: file.text for file in files})
+    return result.ruleset
