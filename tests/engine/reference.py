@@ -287,7 +287,7 @@ def constant(text: str, kind: Type, op: str) -> Any:
         case Type.IPNET:
             return ipaddress.ip_network(text, strict=False)
         case Type.PORT:
-            return SERVICES[text] if text in SERVICES else number(text)
+            return SERVICES[text] if text in SERVICES else number(text or "0")
         case Type.DOUBLE:
             return float(text)
         case _:
@@ -369,7 +369,7 @@ def getopt(argv: Sequence[str], optstring: str, selector: str | None) -> Any:
                 values[letter] = ""
     if selector is not None:
         return values.get(selector)
-    return seen
+    return seen or None  # an empty list counts as absent (fields 0)
 
 
 # Patterns
@@ -451,8 +451,8 @@ def bracketed(pattern: bytes, at: int, fold: bool) -> tuple[frozenset[int], int]
     while first or pattern[at : at + 1] != b"]":
         first = False
         named = re.compile(rb"\[:([a-z]+):\]").match(pattern, at)
-        if named and named[1] in CLASSES:  # a class keeps its case
-            members.update(CLASSES[named[1]].encode())
+        if named and named[1] in CLASSES:
+            members.update(either_case(CLASSES[named[1]].encode(), fold))
             at = named.end()
             continue
         bounds, at = bracket_range(pattern, at)

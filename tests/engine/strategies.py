@@ -34,8 +34,29 @@ AT = At(SourceText(""), 0, 0)
 
 # Values of events
 
-ALPHABET = "abAB/*[]?!-\\ .é\n\N{GRINNING FACE}\N{FULLWIDTH LATIN CAPITAL LETTER A}\udcff"
-POOL = ("", "a", "b", "ab", "abc", "A", "aB", "/a/b", "/a//b/", "a/b", "/", "one", "two", "10", "aGVsbG8=", "YQ", "é")
+# No backslash alone: what it means at the end of a glob is nowhere said. No part of a character, none past the
+# surrogates: text is compared by characters, bytes that are no UTF-8 count as one each.
+ALPHABET = "abAB/*[]?!-. é\n\udcff"
+POOL = (
+    "",
+    "a",
+    "b",
+    "ab",
+    "abc",
+    "A",
+    "aB",
+    "/a/b",
+    "/a//b/",
+    "a/b",
+    "/",
+    "one",
+    "two",
+    "10",
+    "aGVsbG8=",
+    "YQ",
+    "é",
+    "a\\b",
+)
 WORDS = ("-v", "-l", "-l8", "-vl", "--", "-", "--long", "", "8", "host", "-vx")
 
 texts = st.sampled_from(POOL) | st.text(ALPHABET, max_size=4)
@@ -126,7 +147,7 @@ CONSTANTS = {
 HEX = st.sampled_from(("", "00", "CAFE", "cafe", "61", "ff"))
 GLOBS = st.lists(
     st.sampled_from(
-        ("*", "?", "a", "b", "A", "/", "[ab]", "[!a]", "[^b]", "[a-c]", "[[:upper:]]", "[]a]", "\\*", "[", "é")
+        ("*", "?", "a", "b", "A", "/", "[ab]", "[!a]", "[^b]", "[a-c]", "[[:digit:]]", "[]a]", "\\*", "[", "é")
     ),
     max_size=5,
 ).map("".join)
@@ -162,7 +183,6 @@ plain_texts = st.sampled_from(("s", "s2", "same", "x", "p", "q", "deep", "later"
 )
 text_lists = st.sampled_from(("ls", "ls2", "lx")).map(_field) | st.sampled_from("012").map(lambda n: _field("lx", n))
 single_names = st.sampled_from(("tolower", "toupper", "basename", "b64"))
-list_names = st.sampled_from(("tolower", "toupper", "basename"))
 options = st.sampled_from(("l:v", "vl", ":l:", "")).map(lambda text: Literal(text, "quoted", AT))
 separators = st.sampled_from(("-", "", ", ")).map(lambda text: Literal(text, "quoted", AT))
 plain_numbers = st.sampled_from(("u", "u2", "i")).map(_field)
@@ -188,7 +208,7 @@ def _more_texts(inner: st.SearchStrategy[Operand]) -> st.SearchStrategy[Operand]
 text_operands: st.SearchStrategy[Operand] = st.recursive(plain_texts, _more_texts, max_leaves=3)
 text_list_operands = (
     text_lists
-    | st.builds(_call, list_names, text_lists)
+    | st.builds(_call, single_names, text_lists)
     | st.builds(lambda argv, opts: _call("getopt", argv, opts), text_lists, options)
 )
 lengths = st.builds(
