@@ -193,7 +193,7 @@ class Item(NamedTuple):
     One value of a stream, or one place where there is none.
 
     Attributes:
-        where: For people, ``line 3 column 1``.
+        where: For people, ``line 3 column 1``; of an error, where reading failed.
         value: The decoded value; None when there is an error.
         error: Why there is no value; "" when there is one.
     """
@@ -248,6 +248,7 @@ class _Scan:
         self.surrogates = bool(_SURROGATE_ESCAPE.search(text))
         self.effort = 8 * len(text) + _FREE_BYTES  # bounds how often hostile text is read again
         self.line, self.line_start, self.counted = line, 0, 0
+        self.failed_at = 0
 
     def items(self) -> Iterator[Item]:
         """Yield values, and one error for each stretch without any."""
@@ -263,7 +264,7 @@ class _Scan:
             if not lost:
                 lost = True
                 self.between = _NOT_BETWEEN
-                yield Item(self.where(at), None, error)
+                yield Item(self.where(at, self.failed_at), None, error)
             if self.effort < 0:
                 yield Item(self.where(at), None, "too much broken JSON, the rest is left out")
                 return
@@ -276,21 +277,25 @@ class _Scan:
             return (_whole(value) if self.surrogates else value), end, ""
         except json.JSONDecodeError as error:
             self.effort -= error.pos - at
-            return None, at + 1, f"{error.msg}, {error.pos - at} characters on"
+            self.failed_at = error.pos
+            return None, at + 1, error.msg
         except (ValueError, RecursionError) as error:
             self.effort -= _UNKNOWN_EFFORT
+            self.failed_at = at
             return None, at + 1, _reason(error)
 
     def resumes(self, at: int, value: Any) -> bool:
         """Whether a value found after an error can be trusted to be one of the stream's."""
         return self.text[at - 1] == "\n" or self.plausible(value)
 
-    def where(self, at: int) -> str:
-        """Return line and column; asked for in ascending order, so that each character is counted once."""
+    def where(self, at: int, then: int = 0) -> str:
+        """Return line and column of a place, or of one after it; the first is asked for in ascending order."""
         self.line += str.count(self.text, "\n", self.counted, at)
         self.line_start = max(self.line_start, str.rfind(self.text, "\n", self.counted, at) + 1)
         self.counted = at
-        return f"line {self.line} column {at - self.line_start + 1}"
+        then = max(at, then)
+        start = max(self.line_start, str.rfind(self.text, "\n", at, then) + 1)
+        return f"line {self.line + str.count(self.text, chr(10), at, then)} column {then - start + 1}"
 
     def next_value(self, at: int) -> int:
         """Return where the next character stands that may begin a value."""

@@ -2,7 +2,6 @@
 
 import hashlib
 from functools import lru_cache
-from typing import Any
 
 from engine.event import Event, Record
 from ingest.jsonfields import canonical_bytes
@@ -19,13 +18,15 @@ class BadRecord(ValueError):
 
     Attributes:
         slug: ``not-an-object``, ``no-event-time``, ``bad-event-time`` or ``no-event-name``.
-        detail: For people; begins with the key at fault where there is one.
+        detail: For people.
+        key: The key at fault; "" when it is the record itself.
     """
 
-    def __init__(self, slug: str, detail: str) -> None:
-        super().__init__(f"{slug}: {detail}")
+    def __init__(self, slug: str, detail: str, key: str = "") -> None:
+        super().__init__(f"{key}: {detail}" if key else detail)
         self.slug = slug
         self.detail = detail
+        self.key = key
 
 
 _time_ns = lru_cache(4096)(epoch_ns)  # a file covers minutes, so its records share seconds
@@ -45,7 +46,7 @@ def to_event(record: object, origin: str) -> Event:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _bad_time(record.get("eventTime")) from None
     if not isinstance(record.get("eventName"), str) and not isinstance(record.get("eventType"), str):
-        raise BadRecord("no-event-name", "eventName and eventType are missing")
+        raise BadRecord("no-event-name", "missing, and so is eventType", "eventName")
     uid = record.get("eventID")
     if not isinstance(uid, str) or len(uid) != _UUID_LENGTH:
         return Event(SOURCE, time_ns, record, content_uid, origin)
@@ -54,8 +55,8 @@ def to_event(record: object, origin: str) -> Event:
 
 def _bad_time(value: object) -> BadRecord:
     if value is None:
-        return BadRecord("no-event-time", "eventTime is missing")
-    return BadRecord("bad-event-time", f"eventTime {str(value)[:40]!r} is no RFC 3339 time")
+        return BadRecord("no-event-time", "missing", "eventTime")
+    return BadRecord("bad-event-time", f"{str(value)[:40]!r} is no RFC 3339 time", "eventTime")
 
 
 def content_uid(record: Record) -> str:
@@ -67,8 +68,8 @@ def content_uid(record: Record) -> str:
     return hashlib.blake2b(canonical_bytes(record), digest_size=16).hexdigest()
 
 
-def looks_like(record: dict[str, Any]) -> bool:
-    """Whether a decoded object is a CloudTrail record, to tell sources apart."""
-    if "s3" in record or "kind" in record or "eventTime" not in record:
+def is_record(value: Record) -> bool:
+    """Whether a decoded object is a CloudTrail record and not one of another service that has some of its keys."""
+    if "eventTime" not in value or "s3" in value or "kind" in value:
         return False
-    return "eventVersion" in record or ("eventSource" in record and "eventName" in record)
+    return "eventVersion" in value or ("eventSource" in value and "eventName" in value)
