@@ -9,8 +9,8 @@ from engine.rulefile import RuleFile
 from engine.ruleset import RuleSet
 from lanner.errors import Exit, RulesError, UserError
 
-BUNDLED = "bundled:"
-"""Stands for the shipped rules where a path is expected; ``bundled:aws`` for one folder of them."""
+BUNDLED = "bundled"
+"""Stands for the shipped rules where a path is expected; ``bundled/aws`` for one folder of them."""
 
 _SUFFIXES = (".yaml", ".yml")
 _HERE = Path(__file__).resolve().parent
@@ -33,7 +33,7 @@ def find(paths: Iterable[str]) -> list[Path]:
     Return the rule files that paths stand for, in order of loading.
 
     A folder stands for the ``.yaml`` and ``.yml`` files in it, sorted by name, as in Falco; of the shipped rules
-    (``bundled:``) those in its folders too. No path at all stands for the shipped rules.
+    (``bundled``) those in its folders too. No path at all stands for the shipped rules.
 
     Raises:
         RuleFileError: A path is not there, or holds no rule file.
@@ -42,8 +42,8 @@ def find(paths: Iterable[str]) -> list[Path]:
 
 
 def _expand(path: str) -> list[Path]:
-    if path.startswith(BUNDLED):
-        folder = bundled() / path.removeprefix(BUNDLED)
+    if path.rstrip("/") == BUNDLED or path.startswith(f"{BUNDLED}/"):
+        folder = bundled() / path.removeprefix(BUNDLED).strip("/")
         found = sorted(file for file in folder.rglob("*") if file.suffix in _SUFFIXES)
     elif (folder := Path(path)).is_dir():
         found = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())

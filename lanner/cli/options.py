@@ -40,7 +40,7 @@ RULES = click.option(
     "--rules",
     multiple=True,
     metavar="FILE|FOLDER",
-    help="Rules, in order; may be given several times. 'bundled:' stands for the shipped ones.  [default: bundled:]",
+    help="Rules, in order; may be given several times. 'bundled' stands for the shipped ones.  [default: bundled]",
 )
 RULE_MATCHING = click.option(
     "--rule-matching",

@@ -1,0 +1,185 @@
+"""
+The configuration: its keys, and how a file and the command line become one.
+
+Keys that Falco has too have its names and meaning. The classes below are the table of keys: the reader, the sample
+file and the reference page are made from them.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from engine.priority import Priority
+from lanner.errors import ConfigError
+from lanner.settings import Reader
+from lanner.sources import SOURCE_TYPES, SourceConfig
+from lanner.yamltree import override, parse
+
+ENVIRONMENT = "LANNER_CONFIG"
+DEFAULT_PATH = "/etc/lanner/lanner.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """
+    Rules to enable or disable.
+
+    Attributes:
+        rule: Name of the rules; ``*`` stands for any text, ``?`` for any character.
+        tag: A tag the rules have.
+    """
+
+    rule: str = ""
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """
+    One step of the selection of rules.
+
+    Attributes:
+        enable: Rules to enable.
+        disable: Rules to disable.
+    """
+
+    enable: Which | None = None
+    disable: Which | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StdoutOutput:
+    """
+    Alerts on standard output.
+
+    Attributes:
+        enabled: Whether they are written there.
+    """
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutput:
+    """
+    Alerts in a file, one per line; reopened when it was moved away.
+
+    Attributes:
+        enabled: Whether they are written there.
+        filename: Path of the file; appended to.
+    """
+
+    enabled: bool = False
+    filename: str = "./events.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxConfig:
+    """
+    Where alerts are kept until every output has taken them.
+
+    Attributes:
+        path: Path of the SQLite file; "" for one in the state directory, ":none" to keep none: then a batch is given
+            back to its source when an output fails.
+        max_alerts: Alerts held beyond which batches are given back to their sources.
+    """
+
+    path: str = ""
+    max_alerts: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """
+    The whole configuration.
+
+    Attributes:
+        rules_files: Rule files and folders, in order; "bundled" stands for the shipped ones, "bundled/aws" for one
+            folder of them. Empty means the shipped ones.
+        rules: Which rules are enabled, steps applied in order after all files are loaded.
+        priority: Less severe rules are left out.
+        rule_matching: Whether all rules that an event matches are reported, or only the first.
+        json_output: Alerts as JSON instead of text.
+        time_format_iso_8601: Times in text in UTC as ISO 8601 instead of the local time of day.
+        stdout_output: Alerts on standard output.
+        file_output: Alerts in a file.
+        outbox: Where alerts are kept until every output has taken them.
+        sources: Where events come from, a list.
+        shutdown_grace: Seconds that sources and outputs have for what is begun when the service stops.
+    """
+
+    rules_files: tuple[str, ...] = ()
+    rules: tuple[Selection, ...] = ()
+    priority: Priority = Priority.DEBUG
+    rule_matching: Literal["all", "first"] = "all"
+    json_output: bool = False
+    time_format_iso_8601: bool = False
+    stdout_output: StdoutOutput = field(default_factory=StdoutOutput)
+    file_output: FileOutput = field(default_factory=FileOutput)
+    outbox: OutboxConfig = field(default_factory=OutboxConfig)
+    sources: tuple[SourceConfig, ...] = ()
+    shutdown_grace: float = 25.0
+
+
+def load(path: str | None, overrides: Sequence[str] = ()) -> Config:
+    """
+    Read the configuration.
+
+    Args:
+        path: Of the file; None for that of ``LANNER_CONFIG``, else the default one, else none if that is not there.
+        overrides: ``key=value`` each, set over the file in order.
+
+    Raises:
+        ConfigError: It cannot be read, or something in it is wrong; all findings, one per line.
+    """
+    return read(*_text(path), overrides)
+
+
+def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
+    """
+    Read a configuration from text; ``name`` is the file's, for messages.
+
+    Raises:
+        ConfigError: As ``load``.
+    """
+    root = parse(text, name)
+    for expression in overrides:
+        override(root, expression)
+    reader = Reader()
+    config = reader.section(root, Config)
+    if isinstance(config, Config):
+        _check(config, reader, root)
+    if reader.findings:
+        raise ConfigError("the configuration is wrong\n" + "\n".join(reader.findings))
+    assert isinstance(config, Config)
+    return config
+
+
+def _text(path: str | None) -> tuple[str, str]:
+    path = path or os.environ.get(ENVIRONMENT)
+    if not path and not Path(DEFAULT_PATH).exists():
+        return "", "no configuration file"
+    path = path or DEFAULT_PATH
+    try:
+        return Path(path).read_text("utf-8"), path
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: a configuration is UTF-8 text") from None
+
+
+def _check(config: Config, reader: Reader, root: yaml.Node) -> None:
+    """Find what is wrong between keys."""
+    if not config.sources:
+        reader.wrong(root, "sources", f"no source is configured; a list of {', '.join(SOURCE_TYPES)}")
+    if not (config.stdout_output.enabled or config.file_output.enabled):
+        reader.wrong(root, "stdout_output", "no output is enabled; enable stdout_output or file_output")
+    if len({source.name for source in config.sources}) < len(config.sources):
+        reader.wrong(root, "sources", "two sources have one name; give each its own with 'name'")
+    for step in config.rules:
+        if not any(which and (which.rule or which.tag) for which in (step.enable, step.disable)):
+            reader.wrong(root, "rules", "an entry enables or disables a 'rule' or a 'tag'")

@@ -1,0 +1,105 @@
+"""The sources that can be configured: an explicit table, each loaded only when the configuration names it."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from ingest.base import Source, SourceError
+from lanner.errors import ConfigError, Exit, UserError
+from lanner.settings import Reader
+from lanner.yamltree import pairs
+
+
+class SourceStartError(UserError):
+    """A source cannot work as configured."""
+
+    status = Exit.SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class SourceType:
+    """
+    A kind of source.
+
+    Attributes:
+        doc: One sentence.
+        load: Imports it; returns the class of its options and the function that makes one of options and name.
+    """
+
+    doc: str
+    load: Callable[[], tuple[type, Callable[[Any, str], Source]]]
+
+
+def _cloudtrail() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.cloudtrail.options import SqsOptions
+    from ingest.cloudtrail.sqs import SqsSource
+
+    return SqsOptions, SqsSource
+
+
+def _k8saudit() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.k8saudit.webhook import WebhookOptions, WebhookSource
+
+    return WebhookOptions, WebhookSource
+
+
+SOURCE_TYPES = {
+    "cloudtrail": SourceType("CloudTrail files in S3, announced through an SQS queue.", _cloudtrail),
+    "k8saudit": SourceType("Kubernetes audit events, sent by the API server's audit webhook.", _k8saudit),
+}
+_OWN_KEYS = frozenset({"type", "name"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """
+    One source: the keys ``type`` and ``name``, and those of its type.
+
+    Attributes:
+        type: Kind of source.
+        name: Name of this one in logs and statistics; by default its type.
+        options: Options of its type.
+    """
+
+    type: str
+    name: str
+    options: Any
+
+    @classmethod
+    def from_node(cls, reader: Reader, node: yaml.Node, path: str) -> "SourceConfig | None":
+        """Read the entry of a source; the type decides which keys it has."""
+        if not isinstance(node, yaml.MappingNode):
+            reader.wrong(node, path, "a source is a mapping with 'type'")
+            return None
+        try:
+            own = {key.value: str(value.value) for key, value in pairs(node) if key.value in _OWN_KEYS}
+        except ConfigError as error:
+            reader.findings.append(str(error))
+            return None
+        kind = own.get("type", "")
+        if kind not in SOURCE_TYPES:
+            reader.wrong(node, f"{path}.type", _unknown(kind))
+            return None
+        options = reader.section(node, SOURCE_TYPES[kind].load()[0], path, _OWN_KEYS)
+        return cls(kind, own.get("name", kind), options)
+
+    def open(self) -> Source:
+        """
+        Make the source; it is not started yet.
+
+        Raises:
+            SourceStartError: Its options make no sense.
+        """
+        try:
+            return SOURCE_TYPES[self.type].load()[1](self.options, self.name)
+        except (SourceError, ValueError) as error:
+            raise SourceStartError(f"source {self.name}: {error}") from None
+
+
+def _unknown(kind: str) -> str:
+    near = difflib.get_close_matches(kind, SOURCE_TYPES, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"one of {', '.join(SOURCE_TYPES)}"
+    return f"unknown type '{kind}'; {hint}" if kind else f"'type' is missing: {hint}"
