@@ -1,6 +1,7 @@
 """Reading one S3 object: download within the byte budget, decode, and say what went wrong."""
 
 import asyncio
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from ingest.cloudtrail.aws import Clients, Fault
 from ingest.cloudtrail.budget import Budget
 from ingest.cloudtrail.messages import ObjectRef
 from ingest.cloudtrail.options import ObjectOptions
+
+logger = logging.getLogger("lanner.cloudtrail")
 
 _INFLATES = 10  # times the stored size: the file itself and its content, which is about nine times as large
 _UNKNOWN_SIZE = 1 << 20
@@ -75,7 +78,7 @@ class Objects:
             self._counters["objects:read_again"] += 1
             self.budget.give(taken)
             decoded, taken = await self._read(ref)
-        self._counters.update(f"records_skipped:{slug}" for slug, _ in decoded.skipped)
+        self._note(ref, decoded)
         damage, detail = _damage(decoded)
         self._counters[f"objects:{'damaged' if damage else 'ok'}"] += 1
         return Loaded(decoded.events, damage, detail, taken)
@@ -85,11 +88,24 @@ class Objects:
         try:
             data = await self._download(ref)
             taken = self.budget.resize(taken, len(data) * _INFLATES)
-            decoded = await _decode(data, ref.uri)
+            decoded = await self._decode(data, ref.uri)
         except BaseException:
             self.budget.give(taken)
             raise
         return decoded, taken
+
+    async def _decode(self, data: bytes, origin: str) -> Decoded:
+        limits = {"max_bytes": self._options.max_object_bytes, "max_ratio": self._options.max_ratio}
+        if len(data) <= _DECODED_ASIDE:
+            return files.decode(data, origin, **limits)
+        return await asyncio.to_thread(files.decode, data, origin, **limits)
+
+    def _note(self, ref: ObjectRef, decoded: Decoded) -> None:
+        """Leave a trace of what was not used."""
+        if decoded.skipped:
+            self._counters.update(f"records_skipped:{slug}" for slug, _ in decoded.skipped)
+            slug, detail = decoded.skipped[0]
+            logger.info("%s: %d parts were not used, the first: %s, %s", ref.uri, len(decoded.skipped), slug, detail)
 
     async def _download(self, ref: ObjectRef) -> bytes:
         try:
@@ -130,12 +146,6 @@ def _damage(decoded: Decoded) -> tuple[str, str]:
         if slug in _DAMAGE or slug.startswith("unsupported:"):
             return slug, detail
     return "", ""
-
-
-async def _decode(data: bytes, origin: str) -> Decoded:
-    if len(data) <= _DECODED_ASIDE:
-        return files.decode(data, origin)
-    return await asyncio.to_thread(files.decode, data, origin)
 
 
 def key_filter(options: ObjectOptions) -> Callable[[str], bool]:

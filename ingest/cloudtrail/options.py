@@ -34,7 +34,8 @@ class ObjectOptions:
 
     Attributes:
         concurrency: Downloads at the same time.
-        max_object_bytes: Largest object read, as stored.
+        max_object_bytes: Largest object read, as stored and when inflated.
+        max_ratio: Largest ratio of those two.
         memory_budget: Sum of downloaded and decoded bytes whose events are not settled yet.
         include_keys: Regular expressions; a key must match one. Empty means CloudTrail's own file names.
         exclude_keys: Regular expressions; a key that matches one is never read.
@@ -43,6 +44,7 @@ class ObjectOptions:
 
     concurrency: int = 32
     max_object_bytes: int = 256 * 1024 * 1024
+    max_ratio: int = 200
     memory_budget: int = 256 * 1024 * 1024
     include_keys: tuple[str, ...] = ()
     exclude_keys: tuple[str, ...] = ()

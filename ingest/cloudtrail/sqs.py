@@ -24,6 +24,7 @@ _MISSING_RECEIVES = 2
 _JITTER = 0.2
 _UNREACHABLE_PAUSE = 1.0
 _UNREACHABLE_PAUSE_MAX = 30.0
+_SHORT_POLL_PAUSE = 0.1  # a short poll that brings nothing still costs a request
 _CLOSING = 2.0  # seconds kept of the grace for giving messages back
 
 
@@ -154,6 +155,7 @@ class SqsSource:
             self._take(held)
         if not received:
             self._ended_probe()
+            await self._sleep(0 if self._options.wait else _SHORT_POLL_PAUSE)
 
     def _receive_failed(self, error: BaseException) -> None:
         self.counters["poll_errors"] += 1

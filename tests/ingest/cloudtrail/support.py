@@ -92,7 +92,7 @@ def quick(url: str, **options: Any) -> SqsOptions:
     """Options for a queue URL with the short times that tests need."""
     base = SqsOptions(
         queue=f"sqs://{url}",
-        wait=1,
+        wait=0,
         visibility_timeout=2,
         retry_backoff=(0,),
         access_pause=0.5,
