@@ -7,17 +7,20 @@ and rules that never get a candidate event are never compiled.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
+from typing import Any, cast
 
 from engine.event import Event
 from engine.fields import FieldTable
-from engine.generate import Function, field_getter, generate
-from engine.plan import EVERYTHING, OTHER, Allowed, Constraints, Reducer, Symbol, mentioned
+from engine.generate import Function, generate
+from engine.plan import EVERYTHING, Allowed, Constraints, Reducer, Symbol, ValueClass, classes
 from engine.ruleset import Rule, RuleSet
+from engine.scan import generate_scan
 from engine.typed import Checked, Const
 
+_SOURCE = attrgetter("source")
 MAX_FUNCTIONS = 2048
 """Combinations of discriminator values that get a function of their own; more are evaluated rule by rule."""
 
@@ -58,36 +61,40 @@ class Engine:
         """Return the rules that an event matches, in order of position."""
         return self.evaluate_batch((event,))
 
-    def evaluate_batch(self, events: Iterable[Event]) -> list[Match]:
+    def evaluate_batch(self, events: Sequence[Event]) -> list[Match]:
         """Return the matches of several events, in order of events, then of rules."""
-        found: list[Match] = []
-        sources = self._sources
-        for event in events:
-            index = sources.get(event.source)
-            if index is None:
-                continue
-            try:
-                call = index.find(event)
-                hits = call(event) if call is not None else ()
-            except Exception:
-                hits = self._one_by_one(index, event)
-            if hits:
-                found += [Match(rule, event) for rule in hits]
-        return found
-
-    def _one_by_one(self, index: "SourceIndex", event: Event) -> Sequence[Rule]:
-        """Evaluate each rule alone, so that the one whose field fails costs only itself."""
-        hits: list[Rule] = []
-        for rule in index.rules:
-            try:
-                hits += index.single(rule).call(event)
-            except Exception:
-                self.failures[rule.name] += 1
-        return hits[:1] if self.matching == "first" else hits
+        if len(set(map(_SOURCE, events))) > 1:
+            return [match for event in events for match in self.evaluate_batch((event,))]
+        index = self._sources.get(events[0].source) if events else None
+        if index is None:
+            return []
+        return [Match(rule, event) for event, rules in index.scan(events, self.failures) for rule in rules]
 
     def index(self, source: str) -> "SourceIndex | None":
         """Return the index of a source; None when no rule is for it."""
         return self._sources.get(source)
+
+
+Evaluate = Callable[[Event], Sequence[Rule]]
+
+
+class Functions(dict[tuple[ValueClass, ...], Evaluate | None]):
+    """
+    The functions of an index by classes of discriminator values, made on first use: ``functions[key]``.
+
+    Bounded, so that events with ever new combinations of values cannot make it grow.
+    """
+
+    def __init__(self, index: "SourceIndex") -> None:
+        super().__init__()
+        self._index = index
+
+    def __missing__(self, key: tuple[ValueClass, ...]) -> Evaluate | None:
+        if len(self) >= MAX_FUNCTIONS:
+            return self._index.chain(key)
+        function = self._index.function(key)
+        found = self[key] = function.call if function else None
+        return found
 
 
 @dataclass(slots=True)
@@ -99,31 +106,31 @@ class SourceIndex:
         rules: Enabled rules by position.
         table: Fields of the source.
         first: Whether to stop at the first match.
-        find: ``find(event)``: the function to call, or None when no rule can match.
         keys: The discriminators in use, in the order of the index's keys.
     """
 
     rules: Sequence[Rule]
     table: FieldTable
     first: bool
-    find: Callable[[Event], Callable[[Event], Sequence[Rule]] | None] = field(init=False)
     keys: tuple[str, ...] = field(init=False)
+    _scan: Callable[..., Any] = field(init=False)
     _allowed: list[tuple[Allowed, ...]] = field(init=False)
     _by_first: dict[Symbol, list[int]] = field(init=False)
     _open: list[int] = field(init=False)
-    _functions: dict[tuple[Symbol, ...], Callable[[Event], Sequence[Rule]] | None] = field(default_factory=dict)
+    _functions: "Functions" = field(init=False)
     _single: dict[int, Function] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         conditions = [rule.condition for rule in self.rules]
-        named = mentioned(conditions, self.table)
-        self.keys = tuple(named)
+        self._functions = Functions(self)
+        found = classes(conditions, self.table)
+        self.keys = tuple(found)
         constraints = Constraints(self.table)
         self._allowed = [tuple(constraints.allowed(c, name) for name in self.keys) for c in conditions]
         self._by_first, self._open = {}, []
         for at, allowed in enumerate(self._allowed):
             self._sort_in(at, allowed[0] if allowed else EVERYTHING)
-        self.find = self._finder([dict.fromkeys(named[name]) for name in self.keys])
+        self._scan = generate_scan([self.table.fields[name] for name in self.keys], list(found.values()))
 
     def _sort_in(self, at: int, allowed: Allowed) -> None:
         if allowed.negative:
@@ -131,54 +138,49 @@ class SourceIndex:
         for value in allowed.values if not allowed.negative else ():
             self._by_first.setdefault(value, []).append(at)
 
-    def _finder(self, known: Sequence[dict[str, Any]]) -> Callable[[Event], Callable[[Event], Sequence[Rule]] | None]:
-        functions, build = self._functions, self._build
-        getters = [field_getter(self.table.fields[name]) for name in self.keys]
-        symbols: list[dict[Symbol, Symbol]] = [{None: None, **{value: value for value in values}} for values in known]
+    def scan(self, events: Sequence[Event], failures: Counter[str]) -> list[tuple[Event, Sequence[Rule]]]:
+        """
+        Return the events of this source that match something, each with its rules.
 
-        if len(getters) == 1:
-            get, of = getters[0], symbols[0].get
+        Args:
+            events: All of this source.
+            failures: Counts evaluations that raised, by rule name.
+        """
+        return cast(
+            "list[tuple[Event, Sequence[Rule]]]",
+            self._scan(events, self._functions, lambda event: self._one_by_one(event, failures)),
+        )
 
-            def find_one(event: Event) -> Callable[[Event], Sequence[Rule]] | None:
-                key = (of(get(event), OTHER),)
-                return functions[key] if key in functions else build(key)
+    def _one_by_one(self, event: Event, failures: Counter[str]) -> Sequence[Rule]:
+        """Evaluate each rule alone, so that the one whose field fails costs only itself."""
+        hits: list[Rule] = []
+        for rule in self.rules:
+            try:
+                hits += self.single(rule).call(event)
+            except Exception:
+                failures[rule.name] += 1
+        return hits[:1] if self.first else hits
 
-            return find_one
-        pairs = [(get, table.get) for get, table in zip(getters, symbols, strict=True)]
-
-        def find(event: Event) -> Callable[[Event], Sequence[Rule]] | None:
-            key = tuple([of(get(event), OTHER) for get, of in pairs])
-            return functions[key] if key in functions else build(key)
-
-        return find
-
-    def candidates(self, key: tuple[Symbol, ...]) -> list[tuple[Rule, Checked]]:
+    def candidates(self, key: tuple[ValueClass, ...]) -> list[tuple[Rule, Checked]]:
         """Return the rules that discriminator values admit, with their conditions simplified for these values."""
-        named = self._by_first.get(key[0], ()) if key else ()
+        named = self._by_first.get(key[0].symbol, ()) if key else ()
         reducer = Reducer(self.table, dict(zip(self.keys, key, strict=True)))
         found: list[tuple[Rule, Checked]] = []
         for at in sorted((*named, *self._open)):
-            if all(value in allowed for value, allowed in zip(key, self._allowed[at], strict=True)):
+            if all(value.symbol in allowed for value, allowed in zip(key, self._allowed[at], strict=True)):
                 rule = self.rules[at]
                 condition = reducer.reduce(rule.condition)
                 if not isinstance(condition, Const) or condition.value:
                     found.append((rule, condition))
         return found
 
-    def function(self, key: tuple[Symbol, ...]) -> Function | None:
+    def function(self, key: tuple[ValueClass, ...]) -> Function | None:
         """Return the generated function for discriminator values, or None when no rule can match."""
         candidates = self.candidates(key)
         return generate(candidates, self.first) if candidates else None
 
-    def _build(self, key: tuple[Symbol, ...]) -> Callable[[Event], Sequence[Rule]] | None:
-        if len(self._functions) >= MAX_FUNCTIONS:
-            return self._interpreted(key)
-        function = self.function(key)
-        self._functions[key] = function.call if function else None
-        return self._functions[key]
-
-    def _interpreted(self, key: tuple[Symbol, ...]) -> Callable[[Event], Sequence[Rule]]:
-        """Chain the rules' own functions; slower, but events cannot make the table of functions grow."""
+    def chain(self, key: tuple[ValueClass, ...]) -> Evaluate:
+        """Return a function that asks the rules' own functions in turn: slower, but it needs no compiling."""
         rules = [rule for rule, _ in self.candidates(key)]
 
         def call(event: Event) -> Sequence[Rule]:

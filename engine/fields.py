@@ -72,6 +72,7 @@ class Field:
         doc: One sentence for the reference.
         get: The function that answers; None when only the name is known (a source not compiled in).
         path: Set when the value is the text at this path of the record, so that the compiler can read it in place.
+        path_for: Gives that path for an argument; None where the getter must be asked (``json.value[/a/0]``).
         is_list: Whether the value is a list.
         arg: Kind of bracket argument.
         arg_required: Whether the argument must be given.
@@ -85,6 +86,8 @@ class Field:
         text: Rendering for output where it is not the plain value: "hex", "pad9" or "time".
         display: Turns a value into output text; wins over ``text``.
         minimum: Least value a number can have; comparisons that it decides are decided when rules are loaded.
+        always: Whether every event has a value.
+        never: Texts that the value never is.
         not_na: Whether comparing with the text ``<NA>`` is a mistake that deserves a warning.
         suggested: Whether ``suggested_output`` appends the field.
     """
@@ -94,6 +97,7 @@ class Field:
     doc: str
     get: Getter | None = None
     path: tuple[str, ...] | None = None
+    path_for: Callable[[str], tuple[str, ...] | None] | None = None
     is_list: bool = False
     arg: Arg = Arg.NONE
     arg_required: bool = False
@@ -111,6 +115,8 @@ class Field:
     text: str = ""
     display: Callable[[Any], str] | None = None
     minimum: int | None = None
+    always: bool = False
+    never: frozenset[str] = frozenset()
     not_na: bool = False
     suggested: bool = False
 

@@ -8,7 +8,7 @@ the generated text: names are made here, and every constant is passed by referen
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -54,7 +54,7 @@ def text_of(value: Any) -> str | None:
 
 
 _EMPTY: dict[str, Any] = {}
-_BUILTINS: dict[str, Any] = {"UNSET": UNSET, "EMPTY": _EMPTY, "TEXT": text_of, "LOWER": lower, "NET": in_network}
+BUILTINS: dict[str, Any] = {"UNSET": UNSET, "EMPTY": _EMPTY, "TEXT": text_of, "LOWER": lower, "NET": in_network}
 
 
 def read_path(event: Event, path: Sequence[str]) -> str | None:
@@ -80,10 +80,10 @@ def value_getter(operand: FieldValue | TransformValue) -> Callable[[Event], Any]
     if isinstance(operand, FieldValue):
         getter, arg = field_getter(operand.field), operand.arg
         return getter if arg is None else lambda event: getter(event, arg)
-    names = dict(_BUILTINS)
-    body = _Body(_Writer(names), Counter())
+    names = dict(BUILTINS)
+    body = _Body(Writer(names), Counter())
     text = f"def value(e):\n    r = e.record\n    return {body.value(operand)}"
-    return _defined(text, names, "value")
+    return define(text, names, "value")
 
 
 def any_network(address: bytes, networks: Iterable[tuple[int, int, int]]) -> bool:
@@ -138,22 +138,30 @@ def generate(conditions: Sequence[tuple[Any, Checked]], first: bool = False) -> 
         conditions: (payload, condition); the function returns the payloads of those that hold, in order.
         first: Whether to stop at the first that holds.
     """
-    names = dict(_BUILTINS)
-    writer = _Writer(names)
+    names = dict(BUILTINS)
+    writer = Writer(names)
     source = writer.function("matches", [(f"R{i}", node) for i, (_, node) in enumerate(conditions)], first)
     names.update({f"R{i}": payload for i, (payload, _) in enumerate(conditions)})
     text = "\n".join([*writer.helpers, source])
-    return Function(text, names, _defined(text, names, "matches"))
+    return Function(text, names, define(text, names, "matches"))
 
 
-def _defined(text: str, names: dict[str, Any], name: str) -> Callable[[Event], Any]:
+def value_test(test: Test) -> Callable[[str], bool]:
+    """Compile a comparison with constants into a function of the left value, which is present."""
+    writer = Writer(dict(BUILTINS))
+    expression, _ = _scalar(test, "x", writer)
+    return cast("Callable[[str], bool]", define(f"def holds(x): return bool({expression})", writer.names, "holds"))
+
+
+def define(text: str, names: Mapping[str, Any], name: str) -> Callable[..., Any]:
+    """Return a function from its text and what the names in it stand for."""
     scope = dict(names)
     exec(compile(text, "<rules>", "exec"), scope)  # noqa: S102 - the text holds names made here and no rule text
     return cast("Callable[[Event], Any]", scope[name])
 
 
 @dataclass(slots=True)
-class _Writer:
+class Writer:
     """
     The state of one generation.
 
@@ -220,9 +228,9 @@ def _uses(nodes: Iterable[Checked]) -> Iterable[str | int]:
 def _operand_uses(operand: OperandValue | ListValue) -> Iterable[str]:
     if isinstance(operand, FieldValue | TransformValue):
         yield operand.key
-        if isinstance(operand, FieldValue) and operand.field.path is not None:
-            for end in range(1, len(operand.field.path)):
-                yield "/".join(operand.field.path[:end])
+        if isinstance(operand, FieldValue) and operand.path is not None:
+            for end in range(1, len(operand.path)):
+                yield "/".join(operand.path[:end])
     for part in operand.args if isinstance(operand, TransformValue) else ():
         yield from _operand_uses(part)
     for part in operand.items if isinstance(operand, ListValue) else ():
@@ -233,7 +241,7 @@ def _operand_uses(operand: OperandValue | ListValue) -> Iterable[str]:
 class _Body:
     """Local variables and expressions of one generated function."""
 
-    writer: _Writer
+    writer: Writer
     uses: Counter[str | int]
     _locals: dict[str | int, str] = field(default_factory=dict)
     _lazy: list[str] = field(default_factory=list)
@@ -298,8 +306,8 @@ class _Body:
 
     def _read(self, operand: FieldValue) -> str:
         row = operand.field
-        if row.path is not None:
-            return self._read_path(row.path)
+        if operand.path is not None:
+            return self._read_path(operand.path)
         if row.get is None:
             return "None"
         getter = self.writer.constant(row.get, "get")
@@ -377,7 +385,7 @@ def _GETOPT(argv: Any, options: str | None, selector: str | None) -> Any:  # noq
     return None if argv is None or options is None or None in argv else getopt(argv, options, selector)
 
 
-def _list(test: Test, name: str, writer: _Writer) -> str:
+def _list(test: Test, name: str, writer: Writer) -> str:
     """Compare a list value: all elements (``in``) or some (``intersects``) are among the constants."""
     if test.left.type is Type.IPNET:
         nets = writer.constant(test.constants)
@@ -387,7 +395,7 @@ def _list(test: Test, name: str, writer: _Writer) -> str:
     return f"{values}.issuperset({name})" if test.op == "in" else f"not {values}.isdisjoint({name})"
 
 
-def _scalar(test: Test, name: str, writer: _Writer) -> tuple[str, bool]:
+def _scalar(test: Test, name: str, writer: Writer) -> tuple[str, bool]:
     """
     Compare a single value with constants.
 
@@ -407,13 +415,13 @@ def _texts(test: Test) -> list[str]:
     return [value for value in test.constants if isinstance(value, str)]
 
 
-def _among(test: Test, name: str, writer: _Writer) -> tuple[str, bool]:
+def _among(test: Test, name: str, writer: Writer) -> tuple[str, bool]:
     if test.left.type is Type.IPNET:
         return f"{writer.constant(any_network, 'f')}({name}, {writer.constant(test.constants)})", False
     return f"{name} in {writer.constant(frozenset(test.constants))}", True
 
 
-def _one(op: str, kind: Type, constant: Any, name: str, writer: _Writer) -> tuple[str, bool]:
+def _one(op: str, kind: Type, constant: Any, name: str, writer: Writer) -> tuple[str, bool]:
     if op in ("glob", "iglob"):
         shape = simple_glob(constant) if op == "glob" else None
         if shape is not None:
@@ -442,7 +450,7 @@ def _plain(op: str, name: str, constant: str) -> str:
             return f"{name} {op} {constant}"
 
 
-def _modified(test: Test, name: str, writer: _Writer) -> str:
+def _modified(test: Test, name: str, writer: Writer) -> str:
     each = [_one(test.op, test.left.type, constant, name, writer)[0] for constant in test.constants]
     match test.modifier:
         case "anyof":
@@ -455,7 +463,7 @@ def _modified(test: Test, name: str, writer: _Writer) -> str:
             return f"sum(({''.join([f'{one}, ' for one in each])})) == 1"
 
 
-def _with_field(test: Test, left: str, right: str, writer: _Writer) -> str:
+def _with_field(test: Test, left: str, right: str, writer: Writer) -> str:
     if test.left.is_list:
         return f"set({right}).{'issuperset' if test.op == 'in' else 'intersection'}({left})"
     match test.op:

@@ -1,20 +1,26 @@
 """
 Which rules an event can match at all: constraints on a source's discriminators, found by set algebra.
 
-For each rule and discriminator (``ct.name``, ``ka.verb``, ``evt.type``) a ``Allowed`` set holds every value under which
-the condition could be true; other comparisons count as "maybe" in either polarity. ``reduce`` then simplifies a
-condition for known discriminator values, so that most rules vanish and the rest lose their first tests.
+For each rule and discriminator (``ct.name``, ``ka.verb``, ``evt.type``) an ``Allowed`` set holds every value under
+which the condition could be true; other comparisons count as "maybe" in either polarity. Values that no comparison of
+any rule tells apart form one ``ValueClass``; ``Reducer`` simplifies a condition for known classes, so that most rules
+vanish and the rest lose their first tests.
 Source: spec rule-language 4, generalised from event types to any discriminator.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.fields import FieldTable
+from engine.generate import text_of, value_test
 from engine.typed import FALSE, TRUE, All, Checked, Const, Either, FieldValue, Negation, Shared, Test, walk
 
 OTHER = "\0other"
 """Stands for every value that no rule names; holds a NUL, which no constant of a rule can."""
+
+MAX_VALUES = 4096
+"""Values of one discriminator whose class is remembered."""
 
 Symbol = str | None
 """A discriminator's value as the plan sees it: one that rules name, ``OTHER``, or None for absent."""
@@ -70,11 +76,17 @@ def _exact(test: Test) -> Allowed | None:
 
 
 def discriminator(test: Test, table: FieldTable) -> str | None:
-    """Return the discriminator that a test reads, or None."""
-    if not isinstance(test.left, FieldValue) or test.left.arg is not None:
+    """Return the discriminator that a test reads, under its name or from the same place of the record, or None."""
+    if not isinstance(test.left, FieldValue):
         return None
-    name = table.aliases.get(test.left.field.name, test.left.field.name)
-    return name if name in table.discriminators else None
+    if test.left.arg is None:
+        name = table.aliases.get(test.left.field.name, test.left.field.name)
+        if name in table.discriminators:
+            return name
+    path = test.left.path
+    if path is None:
+        return None
+    return next((name for name in table.discriminators if table.fields[name].path == path), None)
 
 
 @dataclass(slots=True)
@@ -117,13 +129,62 @@ class Constraints:
         return exact if positive else ~exact
 
 
-def mentioned(nodes: Iterable[Checked], table: FieldTable) -> dict[str, frozenset[str]]:
-    """Return, for each discriminator that conditions test exactly, the values they name."""
-    found: dict[str, set[str]] = {}
+@dataclass(frozen=True, slots=True, eq=False)
+class ValueClass:
+    """
+    Values of a discriminator that all rules treat alike.
+
+    Attributes:
+        symbol: The value when rules name it, ``OTHER`` when none does, None for absence.
+        answers: For comparisons that are no look-up (``startswith``, ``glob``), by their keys, what they answer.
+    """
+
+    symbol: Symbol
+    answers: Mapping[str, bool]
+
+
+class Classes(dict[str | None, ValueClass]):
+    """
+    The classes of one discriminator's values, found on first sight: ``classes[value]``.
+
+    Remembers a bounded number of values, so that events with ever new ones cannot make it grow.
+    """
+
+    def __init__(self, tests: Iterable[Test]) -> None:
+        super().__init__()
+        self._named: set[str] = set()
+        self._asked: dict[str, Callable[[str], bool]] = {}
+        self._known: dict[tuple[Symbol, tuple[bool, ...]], ValueClass] = {}
+        for test in tests:
+            if _exact(test) is not None:
+                self._named.update(value for value in test.constants if isinstance(value, str))
+            elif test.right is None:
+                self._asked[test.key] = value_test(test)
+
+    def __missing__(self, value: Any) -> ValueClass:
+        if value is not None and type(value) is not str:
+            return self._classify(text_of(value))  # not remembered: 1, 1.0 and True are one key, but not one text
+        if len(self) >= MAX_VALUES:
+            self.clear()
+        found = self[value] = self._classify(value)
+        return found
+
+    def _classify(self, value: str | None) -> ValueClass:
+        symbol = value if value is None or value in self._named else OTHER
+        answers = tuple(value is not None and ask(value) for ask in self._asked.values())
+        key = (symbol, answers)
+        if key not in self._known:
+            self._known[key] = ValueClass(symbol, dict(zip(self._asked, answers, strict=True)))
+        return self._known[key]
+
+
+def classes(nodes: Iterable[Checked], table: FieldTable) -> dict[str, Classes]:
+    """Return, for each discriminator that conditions ask about, the classes of its values."""
+    found: dict[str, list[Test]] = {}
     for node in walk(*nodes):
-        if isinstance(node, Test) and (name := discriminator(node, table)) and _exact(node) is not None:
-            found.setdefault(name, set()).update(value for value in node.constants if isinstance(value, str))
-    return {name: frozenset(found[name]) for name in table.discriminators if name in found}
+        if isinstance(node, Test) and (name := discriminator(node, table)):
+            found.setdefault(name, []).append(node)
+    return {name: Classes(found[name]) for name in table.discriminators if name in found}
 
 
 @dataclass(slots=True)
@@ -133,11 +194,11 @@ class Reducer:
 
     Attributes:
         table: The source's fields.
-        known: Discriminator name to its symbol.
+        known: Discriminator name to the class of its value.
     """
 
     table: FieldTable
-    known: Mapping[str, Symbol]
+    known: Mapping[str, ValueClass]
     _memo: dict[int, Checked] = field(default_factory=dict)
 
     def reduce(self, node: Checked) -> Checked:
@@ -180,13 +241,15 @@ class Reducer:
         name = discriminator(test, self.table)
         if name is None or name not in self.known:
             return test
-        symbol = self.known[name]
+        known = self.known[name]
         exact = _exact(test)
-        if symbol is None:
+        if known.symbol is None:
             return FALSE
-        if exact is None:
+        if exact is not None:
+            return TRUE if known.symbol in exact else FALSE
+        if test.key not in known.answers:
             return test
-        return TRUE if symbol in exact else FALSE
+        return TRUE if known.answers[test.key] else FALSE
 
 
 def _negated(node: Checked) -> Checked:
@@ -196,10 +259,22 @@ def _negated(node: Checked) -> Checked:
 
 
 def _by_range(test: Test) -> Const | None:
-    """Decide a comparison of a number that is never below its minimum: ``evt.num = 0``, ``evt.num >= 0``."""
-    if not isinstance(test.left, FieldValue) or test.left.field.minimum is None or test.right is not None:
+    """
+    Decide a comparison that no event can answer otherwise.
+
+    A number is never below its minimum (``evt.num = 0``, ``evt.num >= 0``); a field that always answers exists, and is
+    none of the values it never has (``jevt.rawtime = 0``).
+    """
+    if not isinstance(test.left, FieldValue) or test.right is not None or test.left.arg is not None:
         return None
-    least = test.left.field.minimum
+    row = test.left.field
+    if row.always and test.op == "exists":
+        return TRUE
+    if row.never and test.op in ("=", "in") and not test.modifier and row.never.issuperset(test.constants):
+        return FALSE
+    if row.minimum is None:
+        return None
+    least = row.minimum
     values = [value for value in test.constants if isinstance(value, int)]
     if test.modifier or not values:
         return None

@@ -30,6 +30,13 @@ class FieldValue:
         return self.field.is_list
 
     @property
+    def path(self) -> tuple[str, ...] | None:
+        """The place in the record whose text is the value; None when only the getter knows."""
+        if isinstance(self.arg, str):
+            return self.field.path_for(self.arg) if self.field.path_for is not None else None
+        return self.field.path if self.arg is None else None
+
+    @property
     def match(self) -> Match:
         """How comparisons treat the value; an argument picks one of several."""
         return self.field.match if self.arg is None else Match.ONE
