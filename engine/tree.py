@@ -173,6 +173,13 @@ def _text(value: str) -> str:
     return f'"{value}"' if any(c in _QUOTE_IF for c in value) else value
 
 
+def _argument(arg: str) -> str:
+    if arg and not any(c in "[]\"'" or c.isspace() for c in arg):
+        return arg
+    escaped = arg.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def operand_text(operand: Operand | Items) -> str:
     """Print a field, transformer, constant or list as conditions spell it."""
     match operand:
@@ -180,11 +187,11 @@ def operand_text(operand: Operand | Items) -> str:
             return _text(value)
         case FieldRef(name, None):
             return name
-        case FieldRef(name, arg):
-            return f"{name}[{arg}]"
+        case FieldRef(name, str() as arg):
+            return f"{name}[{_argument(arg)}]"
         case Transform(name, args, selector):
             shown = f"{name}({','.join(map(operand_text, args))})"
-            return shown if selector is None else f"{shown}[{selector}]"
+            return shown if selector is None else f"{shown}[{_argument(selector)}]"
         case Items(items):
             return f"({','.join(map(operand_text, items))})"
 
