@@ -33,11 +33,16 @@ def is_candidate_key(key: str) -> bool:
 
 
 def looks_like(value: dict[str, Any]) -> bool:
-    """Whether a decoded object is a CloudTrail record, or a form that holds some."""
+    """Whether a decoded object is a whole CloudTrail record, or a form that holds some."""
     records = value.get("Records")
     if isinstance(records, list):
         return bool(records) and isinstance(records[0], dict) and is_record(records[0])
-    return is_record(value) or _is_log_data(value) or _is_envelope(value) or _is_digest(value)
+    return _is_whole(value) or _is_log_data(value) or _is_envelope(value) or _is_digest(value)
+
+
+def _is_whole(value: dict[str, Any]) -> bool:
+    """Whether a record has what every record has, not only the keys that a list about records would name too."""
+    return is_record(value) and ("eventVersion" in value or "userIdentity" in value)
 
 
 def _is_log_data(value: dict[str, Any]) -> bool:
