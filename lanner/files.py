@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ingest.base import Decoded
-from ingest.payload import PayloadError
+from ingest.payload import PayloadError, json_values
 from lanner.errors import UserError
 from lanner.formats import FORMATS, Format, tell
 from lanner.payloads import Piece, opened, pieces
@@ -62,4 +62,7 @@ def _told(piece: Piece, path: str) -> Format:
         return known
     if not piece.data.strip():
         raise Unreadable(path, "the file is empty")
-    raise Unreadable(path, f"holds no records of {' or '.join(FORMATS)} at its beginning")
+    first = next(json_values(piece.data))
+    if first.error:
+        raise Unreadable(path, f"not JSON: {first.where}: {first.error}")
+    raise Unreadable(path, f"holds no records of {' or '.join(FORMATS)}; --source says what it holds")

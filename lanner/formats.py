@@ -15,6 +15,7 @@ from ingest.payload import decode_json, text_of
 _EVERYTHING = 1 << 62
 _LOOKED_AT = 4 << 20  # bytes; more than one record can have
 _LINES_LOOKED_AT = 20
+_LOOKED_AT_OF_LIST = 20
 _BLANKS = " \t\r\n\ufeff"
 _BLANKS_OF_JSON = frozenset(" \t\r\n")
 _decoder = json.JSONDecoder()
@@ -70,7 +71,7 @@ def _heads(data: bytes) -> Iterator[Record]:
 
 
 def _opening(text: str) -> Iterator[Record]:
-    """Yield what the object that a text begins with is like; a list in it is shown by its first element first."""
+    """Yield what the object that a text begins with is like; a list in it is shown by one element each time."""
     seen: Record = {}
     at = 0
     try:
@@ -81,6 +82,8 @@ def _opening(text: str) -> Iterator[Record]:
                 first, _ = _decoder.raw_decode(text, _skip(text, at + 1))
                 yield {**seen, key: [first]}
             seen[key], at = _decoder.raw_decode(text, at)
+            if isinstance(seen[key], list):
+                yield from ({**seen, key: [element]} for element in seen[key][1:_LOOKED_AT_OF_LIST])
             at = _skip(text, at)
     except (ValueError, RecursionError, TypeError):
         pass

@@ -1,0 +1,74 @@
+"""``lanner run``: the service."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lanner.cli.options import RULES
+from lanner.errors import Exit
+
+if TYPE_CHECKING:
+    from engine.ruleset import RuleSet
+    from lanner.config import Config
+
+_HELP = """
+Run the service: take events from the configured sources, evaluate the rules, deliver the alerts.
+
+The configuration is a YAML file: that of -c, else of LANNER_CONFIG, else /etc/lanner/lanner.yaml. SIGTERM and SIGINT
+(Ctrl-C) end the service in order: no more is taken in, what is begun is finished, alerts are delivered; a second signal
+ends it at once. An input is acknowledged only when its alerts are safe, so a crash repeats events and loses none.
+
+\b
+Examples:
+  lanner run -c lanner.yaml
+  lanner run -c lanner.yaml --dry-run              load everything, start nothing
+  lanner run -c lanner.yaml -r my_rules.yaml       these rules instead of those of the file
+  lanner run -o 'sources[].type=k8saudit' -o json_output=true
+                                                   no file: an audit webhook on 127.0.0.1:9765/k8s-audit
+
+\b
+Exit status:
+  0  ended by a signal, or all sources came to an end
+  2  the command line or the configuration is wrong
+  3  a rule file is wrong
+  4  a source cannot start, or failed
+  5  an output or the outbox cannot be opened
+"""
+
+
+@click.command(help=_HELP, short_help="Run the service: sources in, alerts out.")
+@click.option("-c", "--config", "path", metavar="FILE", help="Configuration file.")
+@RULES
+@click.option(
+    "-o", "--option", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the configuration over it."
+)
+@click.option("--dry-run", is_flag=True, help="Load configuration and rules, say what would run, start nothing.")
+def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dry_run: bool) -> Exit:
+    """Run the service, or only load it."""
+    import asyncio
+    import dataclasses
+
+    from lanner import config, logs, service
+    from lanner.summary import tally_lines
+
+    loaded = config.load(path, overrides)
+    if rules:
+        loaded = dataclasses.replace(loaded, rules_files=rules)
+    ruleset = service.load_ruleset(loaded)
+    if dry_run:
+        _tell(loaded, ruleset)
+        return Exit.OK
+    logs.set_up()
+    status, tally = asyncio.run(service.serve(loaded, ruleset))
+    for line in tally_lines(tally):
+        click.echo(line, err=True)
+    return status
+
+
+def _tell(config: "Config", ruleset: "RuleSet") -> None:
+    from lanner import service
+
+    sources = service.make_sources(config)
+    click.echo(f"rules:   {len(ruleset.enabled)} enabled of {len(ruleset.rules)}")
+    click.echo(f"sources: {', '.join(source.name for source in sources)}")
+    click.echo(f"outputs: {', '.join(output.name for output in service.make_outputs(config))}")

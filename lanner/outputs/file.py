@@ -1,0 +1,82 @@
+"""Alerts in a file."""
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+
+from engine.alert import Alert
+from lanner.errors import OutputError
+from lanner.outputs.stdout import write_all
+from lanner.worker import Worker
+
+_MODE = 0o640  # alerts name people and secrets
+
+
+class FileOutput:
+    """
+    Appends a line for each alert, safe on the disk when ``deliver`` returns.
+
+    A file that was moved away or removed, as log rotation does, is made anew.
+
+    Args:
+        path: Of the file.
+        line: Makes the line, with its end.
+    """
+
+    def __init__(self, path: str, line: Callable[[Alert], str]) -> None:
+        self.name = f"file:{os.path.abspath(path)}"
+        self._path = path
+        self._line = line
+        self._worker = Worker("file")
+        self._descriptor = -1
+        self._torn = False
+
+    async def start(self) -> None:
+        """Open the file. Raises OutputError when it cannot be written to."""
+        try:
+            await self._worker.run(self._open)
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot write alerts to this file: {error.strerror}") from None
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        """Append alerts."""
+        data = "".join(map(self._line, alerts)).encode()
+        await self._worker.run(lambda: self._append(data))
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._worker.run(self._shut)
+        self._worker.end()
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+
+    def _shut(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, data: bytes) -> None:
+        if self._moved():
+            self._shut()
+            self._open()
+            self._torn = False
+        whole = b"\n" + data if self._torn else data
+        self._torn = True
+        write_all(self._descriptor, whole)
+        self._torn = False
+        self._sync()
+
+    def _moved(self) -> bool:
+        try:
+            there, here = os.stat(self._path), os.fstat(self._descriptor)
+        except OSError:
+            return True
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EROFS):  # pipes and devices have nothing to sync
+                raise

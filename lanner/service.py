@@ -1,0 +1,178 @@
+"""
+The service: sources, engine, custody and outputs, wired from the configuration.
+
+Start goes from the end of an event's way to its beginning, stop from its beginning to its end, so that whatever came
+in can go out.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+from engine.evaluate import Engine
+from engine.load import LoadOptions
+from engine.ruleset import RuleSet
+from ingest.base import Source, SourceError
+from lanner import rulefiles
+from lanner.catalog import build_catalog
+from lanner.config import Config
+from lanner.custody import Custody, Direct, Durable
+from lanner.detect import Detector, Tally
+from lanner.errors import Exit
+from lanner.hostname import hostname
+from lanner.outbox import Outbox
+from lanner.outputs.base import Output
+from lanner.outputs.file import FileOutput
+from lanner.outputs.lines import LineForm, line_writer
+from lanner.outputs.stdout import StdoutOutput
+from lanner.pipeline import Pipeline
+from lanner.sources import SourceStartError
+from lanner.statedir import state_directory
+from lanner.terminal import wants_colour
+
+_log = logging.getLogger("lanner.service")
+
+NO_OUTBOX = ":none"
+
+
+def load_ruleset(config: Config) -> RuleSet:
+    """Load the configured rules. Raises RulesError."""
+    options = LoadOptions(min_priority=config.priority, selection=config.rules)
+    return rulefiles.load(config.rules_files, build_catalog(hostname()), options)
+
+
+def make_outputs(config: Config) -> list[Output]:
+    """Return the enabled outputs, not started yet."""
+    json, iso = config.json_output, config.time_format_iso_8601
+    outputs: list[Output] = []
+    if config.stdout_output.enabled:
+        outputs.append(StdoutOutput(line_writer(LineForm(json, iso, wants_colour(sys.stdout)))))
+    if config.file_output.enabled:
+        outputs.append(FileOutput(config.file_output.filename, line_writer(LineForm(json, iso))))
+    return outputs
+
+
+def make_sources(config: Config) -> list[Source]:
+    """Return the configured sources, not started yet. Raises SourceStartError."""
+    return [source.open() for source in config.sources]
+
+
+async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:
+    """Run until a signal, the end of all sources or the failure of one; return how it ended and what was found."""
+    counters: Counter[str] = Counter()
+    detector = Detector(Engine(ruleset, config.rule_matching), hostname())
+    stopping = asyncio.Event()
+    with _signals(stopping):
+        async with _custody(config, counters, stopping) as custody:
+            status = await _run_sources(config, Pipeline(detector, custody), custody, stopping)
+    return status, detector.tally
+
+
+@contextlib.asynccontextmanager
+async def _custody(config: Config, counters: Counter[str], stopping: asyncio.Event) -> AsyncIterator[Custody]:
+    """Open outputs and outbox; at the end, let what is held go out."""
+    outputs = make_outputs(config)
+    async with contextlib.AsyncExitStack() as opened:
+        for output in outputs:
+            await output.start()
+            opened.push_async_callback(output.close)
+        custody = _open_custody(config, outputs, counters)
+        try:
+            yield custody
+        finally:
+            left = await custody.close(config.shutdown_grace)
+            if left:
+                _log.warning("%d alerts are left in the outbox; they go out at the next start", left)
+
+
+def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[str]) -> Custody:
+    if config.outbox.path == NO_OUTBOX:
+        return Direct(outputs, counters)
+    path = Path(config.outbox.path) if config.outbox.path else state_directory() / "outbox.sqlite"
+    outbox = Outbox(path, [output.name for output in outputs], config.outbox.max_alerts)
+    return Durable(outbox, outputs, counters)
+
+
+async def _run_sources(config: Config, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event) -> Exit:
+    sources = make_sources(config)
+    started: list[Source] = []
+    consumers: list[asyncio.Task[None]] = []
+    try:
+        for source in sources:
+            await _start(source)
+            started.append(source)
+        consumers = [asyncio.create_task(pipeline.consume(source), name=source.name) for source in sources]
+        _log.info("running: %s", ", ".join(source.name for source in sources))
+        await _until_end(consumers, custody, stopping)
+    finally:
+        await _stop(started, consumers, config.shutdown_grace)
+    return Exit.SOURCE if _failed(consumers) else Exit.OK
+
+
+async def _start(source: Source) -> None:
+    try:
+        await source.start()
+    except SourceError as error:
+        raise SourceStartError(f"source {source.name}: {error}") from None
+
+
+async def _until_end(consumers: Sequence["asyncio.Task[None]"], custody: Custody, stopping: asyncio.Event) -> None:
+    """Wait for a signal, for an output that was closed, for the end of all sources or the failure of one."""
+    ends: list[asyncio.Task[object]] = [
+        asyncio.create_task(stopping.wait()),
+        asyncio.create_task(custody.closed.wait()),
+        asyncio.create_task(asyncio.wait(consumers, return_when=asyncio.FIRST_EXCEPTION)),
+    ]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+
+
+async def _stop(sources: Sequence[Source], consumers: Sequence["asyncio.Task[None]"], grace: float) -> None:
+    """Stop all sources; what they have begun is still evaluated and settled meanwhile."""
+    began = time.monotonic()
+    for result in await asyncio.gather(*(source.stop(grace) for source in sources), return_exceptions=True):
+        if isinstance(result, Exception):
+            _log.error("a source did not stop in order: %s", result)
+    if consumers:
+        _, late = await asyncio.wait(consumers, timeout=max(1.0, grace - (time.monotonic() - began)))
+        for consumer in late:
+            consumer.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _failed(consumers: Sequence["asyncio.Task[None]"]) -> bool:
+    failures = [(task, task.exception()) for task in consumers if task.done() and not task.cancelled()]
+    for task, error in failures:
+        if error:
+            _log.error("source %s failed: %s", task.get_name(), error, exc_info=error)
+    return any(error for _, error in failures)
+
+
+@contextlib.contextmanager
+def _signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the service in order, a second one at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        _log.info("stopping: %s; once more to stop at once", signal.Signals(number).name)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
