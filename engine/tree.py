@@ -185,10 +185,8 @@ def operand_text(operand: Operand | Items) -> str:
     match operand:
         case Literal(value):
             return _text(value)
-        case FieldRef(name, None):
-            return name
-        case FieldRef(name, str() as arg):
-            return f"{name}[{_argument(arg)}]"
+        case FieldRef(name, arg):
+            return name if arg is None else f"{name}[{_argument(arg)}]"
         case Transform(name, args, selector):
             shown = f"{name}({','.join(map(operand_text, args))})"
             return shown if selector is None else f"{shown}[{_argument(selector)}]"
