@@ -1,11 +1,15 @@
 """Text of JSON values, and the json.* fields that every source of JSON records has (spec: fields 4)."""
 
+import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from engine.event import Event, Record
-from engine.fields import Field, Getter, Type
+from engine.fields import Arg, Field, Getter, Type
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -73,3 +77,60 @@ def _key_getter(key: str) -> Getter:
 def path_field(name: str, doc: str, *path: str, hidden: bool = False) -> Field:
     """Return the row of a field that is the text at a path of the record."""
     return Field(name, Type.STRING, doc, path_getter(*path), path=path, hidden=hidden)
+
+
+def json_fields() -> list[Field]:
+    """
+    Return the rows of json.* and their old alias jevt.*, for sources whose records are JSON objects.
+
+    A JSON null is absent (spec: fields 9, Q2); Falco answers the text ``null``.
+    """
+    return [*_rows("json"), *_rows("jevt", " (old spelling of json.*)", not_na=True)]
+
+
+def _rows(prefix: str, note: str = "", *, not_na: bool = False) -> list[Field]:
+    doc = f"Value at the JSON pointer given as key, scalars as text and containers as JSON{note}."
+    return [
+        Field(f"{prefix}.value", Type.STRING, doc, _value, arg=Arg.KEY, arg_required=True, not_na=not_na),
+        Field(f"{prefix}.obj", Type.STRING, f"Whole record as indented JSON text{note}.", _whole, not_na=not_na),
+        Field(f"{prefix}.rawtime", Type.STRING, f"Event time, epoch nanoseconds as text{note}.", _time, not_na=not_na),
+    ]
+
+
+def _value(event: Event, key: str) -> str | None:
+    return text(at_pointer(event.record, key))
+
+
+def _whole(event: Event) -> str | None:
+    try:
+        return msgspec.json.format(_encode(event.record), indent=2).decode()
+    except (RecursionError, UnicodeEncodeError):
+        return None
+
+
+def _time(event: Event) -> str:
+    return str(event.time_ns)
+
+
+def at_pointer(record: Any, key: str) -> Any:
+    """Return the value at an RFC 6901 pointer, whose first slash may be left out; None when there is none."""
+    value = record
+    for part, index in pointer(key):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and 0 <= index < len(value):
+            value = value[index]
+        else:
+            return None
+    return value
+
+
+@lru_cache(4096)
+def pointer(key: str) -> tuple[tuple[str, int], ...]:
+    """Return the parts of a pointer, each as key and as index, which is -1 when the part is no index."""
+    parts = key.removeprefix("/").split("/") if key else []
+    return tuple((_unescaped(part), int(part) if _INDEX.fullmatch(part) else -1) for part in parts)
+
+
+def _unescaped(part: str) -> str:
+    return part.replace("~1", "/").replace("~0", "~")

@@ -252,7 +252,7 @@ class _Scan:
 
     def items(self) -> Iterator[Item]:
         """Yield values, and one error for each stretch without any."""
-        lost = False
+        lost, told = False, -1
         at = self.next_value(0)
         while at < len(self.text):
             value, end, error = self.decode(at)
@@ -264,7 +264,9 @@ class _Scan:
             if not lost:
                 lost = True
                 self.between = _NOT_BETWEEN
-                yield Item(self.where(at, self.failed_at), None, error)
+                if self.failed_at != told:  # a broken element breaks its list too
+                    told = self.failed_at
+                    yield Item(self.where(at, told), None, error)
             if self.effort < 0:
                 yield Item(self.where(at), None, "too much broken JSON, the rest is left out")
                 return
