@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -51,11 +52,24 @@ class _Refuse(asyncio.Protocol):
         transport.close()
 
 
+class _Quiet(logging.LoggerAdapter[logging.Logger]):
+    """Counts what aiohttp has to say of strangers' broken HTTP, and tells it without traceback when debugging."""
+
+    def __init__(self, logger: logging.Logger, counters: Counter[str]) -> None:
+        super().__init__(logger)
+        self.counters = counters
+
+    def log(self, level: int, msg: object, *args: object, **more: Any) -> None:
+        error = more.get("exc_info")
+        if level >= logging.WARNING:
+            self.counters["requests_refused:bad-http"] += 1
+        self.logger.debug("%s: %s", str(msg) % args if args else msg, error)
+
+
 @dataclass(slots=True)
 class Listener:
-    """Serves an application from ``open`` to ``close``."""
+    """Serves a web application from ``open`` to ``close``."""
 
-    app: web.Application
     options: ListenOptions
     counters: Counter[str]
     _runner: web.AppRunner | None = None
@@ -68,9 +82,9 @@ class Listener:
         """The bound port, the configured one while not listening."""
         return self._server.sockets[0].getsockname()[1] if self._server and self._server.sockets else self.options.port
 
-    async def open(self) -> None:
+    async def open(self, app: web.Application) -> None:
         """
-        Listen.
+        Listen and serve the application.
 
         Raises:
             SourceError: The address cannot be bound or a TLS file cannot be used.
@@ -78,8 +92,9 @@ class Listener:
         options = self.options
         context = server_context(options.tls) if options.tls else None
         self._runner = web.AppRunner(
-            self.app,
+            app,
             access_log=None,
+            logger=_Quiet(log, self.counters),
             keepalive_timeout=_KEEP_ALIVE,
             lingering_time=_LINGERING,
             max_field_size=_MAX_HEADER_LINE,

@@ -26,6 +26,7 @@ from ingest.k8saudit.tls import client_names
 log = logging.getLogger("lanner.k8saudit")
 
 _MEDIA_TYPES = frozenset({"application/json", "application/x-ndjson", "application/jsonl"})
+_ENCODINGS = frozenset({"identity", "gzip", "deflate"})
 _IN_THREAD = 1 << 20  # bodies from this size on would hold up all other requests while they are read
 _WARN_EVERY = 60.0
 _MAX_RETRY_AFTER = 10
@@ -84,7 +85,7 @@ class WebhookSource:
         self.name = name
         self.counters: Counter[str] = Counter()
         self._options = options
-        self._listener = Listener(self._application(), options.listen, self.counters)
+        self._listener = Listener(options.listen, self.counters)
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()
         self._pending: set[Settled] = set()
         self._repeats = Repeats()
@@ -102,7 +103,7 @@ class WebhookSource:
     async def start(self) -> None:
         """Listen. Raises SourceError when the settings, the address or a TLS file cannot be used."""
         _check(self._options)
-        await self._listener.open()
+        await self._listener.open(self._application())
         self._state = "open"
         scheme = "https" if self._options.listen.tls else "http"
         log.info("%s listens on %s://%s:%d%s", self.name, scheme, self._options.listen.host, self.port, self._path())
@@ -174,7 +175,7 @@ class WebhookSource:
         self._answering += 1
         try:
             rejected = await self._receive(request)
-            return web.Response(headers={"X-Lanner-Rejected": str(rejected)} if rejected else None)
+            return self._accepted(rejected)
         except _Refused as refused:
             return self._refusal(refused, request)
         except ConnectionError:
@@ -186,6 +187,12 @@ class WebhookSource:
             self._answering -= 1
             if not self._answering:
                 self._all_answered.set()
+
+    def _accepted(self, rejected: int) -> web.Response:
+        response = web.Response(headers={"X-Lanner-Rejected": str(rejected)} if rejected else None)
+        if self._state != "open":
+            response.force_close()
+        return response
 
     async def _receive(self, request: web.Request) -> int:
         """Take a request in and wait until its batch is settled; return the number of entries that were not usable."""
@@ -212,6 +219,8 @@ class WebhookSource:
         cluster = self._authorize(request) or request.match_info.get("cluster", "")
         if request.content_type not in _MEDIA_TYPES:
             raise _Refused(415, "media-type", "Content-Type must be application/json or application/x-ndjson")
+        if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
+            raise _Refused(415, "encoding", "Content-Encoding must be gzip or deflate")
         if (request.content_length or 0) > self._options.max_body_bytes:
             raise self._too_large()
         if self._queue.qsize() >= self._options.max_queue:
