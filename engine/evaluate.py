@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from engine.event import Event
 from engine.fields import FieldTable
@@ -25,8 +25,7 @@ MAX_FUNCTIONS = 2048
 """Combinations of discriminator values that get a function of their own; more are evaluated rule by rule."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Match:
+class Match(NamedTuple):
     """A rule that an event matches."""
 
     rule: Rule

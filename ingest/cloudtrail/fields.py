@@ -12,7 +12,7 @@ from ingest.cloudtrail import canonical, values
 from ingest.cloudtrail.record import SOURCE
 from ingest.jsonfields import json_fields, path_field
 
-DISCRIMINATORS = ("ct.name", "ct.src", "ct.user.identitytype", "ct.error")
+DISCRIMINATORS = ("ct.name", "ct.user.identitytype", "ct.error", "ct.useragent")
 _ALIASES = {"evt.action": "ct.name", "evt.error": "ct.error"}
 
 _REQUEST, _RESPONSE, _ADDENDUM, _TLS = "requestParameters", "responseElements", "addendum", "tlsDetails"
