@@ -75,6 +75,8 @@ VALUES = {
     "s": texts,
     "s2": texts,
     "deep": deep,
+    "nev": st.sampled_from(("1", "2", "00")),
+    "cnt": st.sampled_from((1, 2, 5)),
     "dom": st.sampled_from(("one", "two", "three")),
     "u": uints,
     "u2": uints,
@@ -178,8 +180,10 @@ def _call(name: str, *args: Operand | Items, selector: str | None = None) -> Tra
 
 
 keys = st.sampled_from(testfields.KEYS)
-plain_texts = st.sampled_from(("s", "s2", "same", "x", "p", "q", "deep", "later")).map(_field) | keys.map(
-    lambda key: _field("k", key)
+plain_texts = (
+    st.sampled_from(("s", "s2", "same", "x", "p", "q", "deep", "later", "nev")).map(_field)
+    | keys.map(lambda key: _field("k", key))
+    | st.sampled_from(("p", "q", "r")).map(lambda key: _field("kp", key))
 )
 text_lists = st.sampled_from(("ls", "ls2", "lx")).map(_field) | st.sampled_from("012").map(lambda n: _field("lx", n))
 single_names = st.sampled_from(("tolower", "toupper", "basename", "b64"))
@@ -237,7 +241,7 @@ KINDS = (
     Kind(Type.STRING, text_operands, EQUAL + ORDER + TEXT),
     Kind(Type.STRING, st.sampled_from((_field("any"), _field("anc"))), EQUAL + ORDER + TEXT, right=False),
     Kind(Type.STRING, st.sampled_from("012").map(lambda n: _field("anc", n)), EQUAL + TEXT, right=False),
-    Kind(Type.UINT, st.sampled_from(("u", "u2")).map(_field) | lengths, EQUAL + ORDER),
+    Kind(Type.UINT, st.sampled_from(("u", "u2", "cnt")).map(_field) | lengths, EQUAL + ORDER),
     Kind(Type.UINT, st.just(FieldRef("evt.num", None, AT)), EQUAL + ORDER),
     Kind(Type.INT, st.just(_field("i")), EQUAL + ORDER),
     Kind(Type.DOUBLE, st.just(_field("d")), EQUAL + ORDER),
@@ -316,6 +320,19 @@ def of_a_domain(draw: st.DrawFn) -> Compare:
     return Compare(_field("dom"), op, "", draw(values), AT)
 
 
+@st.composite
+def decidable(draw: st.DrawFn) -> Compare:
+    """Comparisons that the bounds of a field may decide before any event is seen."""
+    left = draw(st.sampled_from((_field("cnt"), FieldRef("evt.num", None, AT), _field("nev"))))
+    if left.name == "t.nev":
+        return Compare(left, draw(st.sampled_from(("=", "!="))), "", literal(draw(st.sampled_from("01"))), AT)
+    op = draw(st.sampled_from(("=", "!=", "exists", *ORDER)))
+    value = draw(st.sampled_from("012"))
+    if op == "exists":
+        return Compare(left, op, "", None, AT)
+    return Compare(left, op, "", number(value) if op in ORDER else literal(value), AT)
+
+
 # Trees
 
 LETTERS = "klmn"
@@ -332,7 +349,7 @@ def _more_nodes(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 
 def nodes(macros: int = 0) -> st.SearchStrategy[Node]:
     """Conditions that may use the first few macros."""
-    leaves: st.SearchStrategy[Node] = comparisons() | discriminating() | of_a_domain()
+    leaves: st.SearchStrategy[Node] = comparisons() | discriminating() | of_a_domain() | decidable()
     if macros:
         leaves |= st.sampled_from(LETTERS[:macros]).map(lambda name: MacroRef(name, AT))
     return st.recursive(leaves, _more_nodes, max_leaves=8)

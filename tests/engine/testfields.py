@@ -5,6 +5,7 @@ A source for tests of the rule engine: fields of every type and shape, read from
 """
 
 import ipaddress
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,16 @@ def _ancestor(event: Event, index: int | None = None) -> Any:
     return values[index] if index < len(values) else None
 
 
+def _deep_path(key: str) -> tuple[str, ...] | None:
+    return ("deep", key) if key in ("p", "q") else None
+
+
+def _deep_text(event: Event, key: str) -> str | None:
+    deep = event.record.get("deep")
+    found = deep.get(key) if isinstance(deep, dict) else None
+    return found if found is None or isinstance(found, str) else json.dumps(found, separators=(",", ":"))
+
+
 def _plain(name: str, kind: Type, doc: str, **more: Any) -> Field:
     return Field(f"t.{name}", kind, doc, _read(name), **more)
 
@@ -62,6 +73,19 @@ FIELDS = (
     Field("t.p", Type.STRING, "The text at a path of the record.", path=("deep", "p")),
     Field("t.q", Type.STRING, "The text at a neighbouring path.", path=("deep", "q", "r")),
     Field("t.deep", Type.STRING, "The text at the first key of these paths.", path=("deep",)),
+    Field(
+        "t.kp",
+        Type.STRING,
+        "A text by key, or by path.",
+        _deep_text,
+        path_for=_deep_path,
+        arg=Arg.KEY,
+        arg_required=True,
+    ),
+    Field(
+        "t.nev", Type.STRING, "A text, never 0.", lambda e: e.record.get("nev", "1"), always=True, never=frozenset("0")
+    ),
+    _plain("cnt", Type.UINT, "A number from 1, or none.", minimum=1),
     _plain("dom", Type.STRING, "One of few texts.", domain=frozenset({"one", "two", "uno"}), synonyms={"uno": "one"}),
     _plain("u", Type.UINT, "A number from 0."),
     _plain("u2", Type.UINT, "Another number from 0."),
