@@ -5,12 +5,12 @@ The actor is the user whose rights were used, so the impersonated one where a re
 does not tell (cloud account and region, time of receipt) is absent.
 """
 
-from ipaddress import ip_address
 from typing import Any
 
 from engine.event import Event, Record
 from engine.fields import Field, Getter
 from ingest.canonical import canonical_fields
+from ingest.indicators import INDICATORS, packed_ip
 from ingest.jsonfields import text_at, value_at
 from ingest.k8saudit.fields import subjects
 from ingest.k8saudit.pods import images
@@ -177,12 +177,7 @@ def _source_ip(event: Event) -> bytes | None:
 
 
 def _packed(ip: Any) -> bytes | None:
-    if not isinstance(ip, str):
-        return None
-    try:
-        return ip_address(ip).packed
-    except ValueError:
-        return None
+    return packed_ip(ip) if isinstance(ip, str) else None
 
 
 def _node(event: Event) -> str | None:
@@ -222,4 +217,5 @@ _GETTERS: dict[str, Getter | tuple[str, ...]] = {
     "evt.pod": _pod,
     "evt.images": lambda event: images(event.record) or None,
     "evt.uid": lambda event: event.uid,
+    **INDICATORS,
 }
