@@ -91,9 +91,26 @@ def json_fields() -> list[Field]:
 def _rows(prefix: str, note: str = "", *, not_na: bool = False) -> list[Field]:
     doc = f"Value at the JSON pointer given as key, scalars as text and containers as JSON{note}."
     return [
-        Field(f"{prefix}.value", Type.STRING, doc, _value, arg=Arg.KEY, arg_required=True, not_na=not_na),
+        Field(
+            f"{prefix}.value",
+            Type.STRING,
+            doc,
+            _value,
+            path_for=plain_path,
+            arg=Arg.KEY,
+            arg_required=True,
+            not_na=not_na,
+        ),
         Field(f"{prefix}.obj", Type.STRING, f"Whole record as indented JSON text{note}.", _whole, not_na=not_na),
-        Field(f"{prefix}.rawtime", Type.STRING, f"Event time, epoch nanoseconds as text{note}.", _time, not_na=not_na),
+        Field(
+            f"{prefix}.rawtime",
+            Type.STRING,
+            f"Event time, epoch nanoseconds as text{note}.",
+            _time,
+            always=True,
+            never=frozenset({"0"}),  # rules write jevt.rawtime = 0 for "never"
+            not_na=not_na,
+        ),
     ]
 
 
@@ -130,6 +147,12 @@ def pointer(key: str) -> tuple[tuple[str, int], ...]:
     """Return the parts of a pointer, each as key and as index, which is -1 when the part is no index."""
     parts = key.removeprefix("/").split("/") if key else []
     return tuple((_unescaped(part), int(part) if _INDEX.fullmatch(part) else -1) for part in parts)
+
+
+def plain_path(key: str) -> tuple[str, ...] | None:
+    """Return a pointer as a path of object keys; None when a part could be the index of an array."""
+    parts = pointer(key)
+    return tuple(part for part, _ in parts) if parts and all(index < 0 for _, index in parts) else None
 
 
 def _unescaped(part: str) -> str:

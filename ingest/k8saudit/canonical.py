@@ -8,13 +8,12 @@ does not tell (cloud account and region, time of receipt) is absent.
 from typing import Any
 
 from engine.event import Event, Record
-from engine.fields import Field, Getter
+from engine.fields import Getter
 from ingest.canonical import canonical_fields
 from ingest.indicators import INDICATORS, packed_ip
 from ingest.jsonfields import text_at, value_at
-from ingest.k8saudit.fields import subjects
 from ingest.k8saudit.pods import images
-from ingest.k8saudit.values import elements, texts
+from ingest.k8saudit.values import elements, subjects, texts
 
 _CREDENTIAL = "authentication.kubernetes.io/credential-id"
 _EXECUTING = frozenset({"exec", "attach"})
@@ -31,11 +30,6 @@ _KIND_OF_VERB = {
     "delete": "delete", "deletecollection": "delete",
     "bind": "grant", "escalate": "grant", "approve": "grant", "impersonate": "assume",
 }  # fmt: skip
-
-
-def k8saudit_canonical_fields() -> list[Field]:
-    """Return the rows of the canonical fields for ``k8s_audit``."""
-    return canonical_fields(_GETTERS)
 
 
 def _actor(record: Record) -> Any:
@@ -219,3 +213,6 @@ _GETTERS: dict[str, Getter | tuple[str, ...]] = {
     "evt.uid": lambda event: event.uid,
     **INDICATORS,
 }
+
+FIELDS = tuple(canonical_fields(_GETTERS))
+"""The rows of the canonical fields for ``k8s_audit``."""

@@ -11,16 +11,16 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from engine.event import Event, Record
+from engine.event import Event
 from engine.fields import Arg, Field, FieldTable, Getter, Type, table
-from ingest.jsonfields import compact, path_getter, text, text_at, value_at
-from ingest.k8saudit import pods
+from ingest.jsonfields import compact, json_fields, path_getter, text, text_at, value_at
+from ingest.k8saudit import canonical, pods
 from ingest.k8saudit.record import SOURCE
-from ingest.k8saudit.values import elements, texts
+from ingest.k8saudit.values import SUBJECTS, elements, subjects, texts
 
-DISCRIMINATORS = ("ka.target.resource", "ka.verb", "ka.target.subresource", "ka.stage")
+DISCRIMINATORS = ("ka.target.resource", "ka.verb", "ka.target.subresource", "ka.stage", "ka.user.name")
+_ALIASES = {"evt.action": "ka.verb"}
 
-_SUBJECTS = ("requestObject", "subjects")
 _RULES = ("requestObject", "rules")
 
 
@@ -29,10 +29,11 @@ def k8saudit_table(common: Iterable[Field]) -> FieldTable:
     Return the table of the source ``k8s_audit``.
 
     Args:
-        common: The rows that the source shares with others (``evt.*``, ``json.*``), canonical fields included.
+        common: The rows that the source shares with all others.
     """
     doc = "Requests to a Kubernetes API server, as its audit log tells them."
-    return table(SOURCE, common, FIELDS, discriminators=DISCRIMINATORS, doc=doc)
+    groups = (common, json_fields(), FIELDS, canonical.k8saudit_canonical_fields())
+    return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc)
 
 
 def _text(name: str, doc: str, *path: str, deprecated: bool = False) -> Field:
@@ -69,11 +70,6 @@ def _subject_names(kind: str) -> Getter:
         return texts([value_at(subject, "name") for subject in subjects(event.record, kind)])
 
     return get
-
-
-def subjects(record: Record, kind: str) -> list[Any]:
-    """Return the subjects of one kind of a requested role binding."""
-    return [subject for subject in elements(value_at(record, *_SUBJECTS)) if value_at(subject, "kind") == kind]
 
 
 def _account_names(event: Event) -> list[str] | None:
@@ -194,7 +190,7 @@ _TARGET_ROWS = (
 )
 
 _OBJECT_ROWS = (
-    _list("ka.req.binding.subjects", "Subjects of the requested role binding, each as JSON.", _list_at(*_SUBJECTS)),
+    _list("ka.req.binding.subjects", "Subjects of the requested role binding, each as JSON.", _list_at(*SUBJECTS)),
     _list("ka.req.binding.subjects.user_names", "Names of the users bound.", _subject_names("User")),
     _list(
         "ka.req.binding.subjects.serviceaccount_names",

@@ -1,8 +1,11 @@
-"""Lists in a decoded audit event: their elements, and the texts of values. Nothing here raises on an odd record."""
+"""Lists in a decoded audit event: their elements, and the texts of them. Nothing here raises on an odd record."""
 
 from typing import Any
 
-from ingest.jsonfields import text
+from engine.event import Record
+from ingest.jsonfields import text, value_at
+
+SUBJECTS = ("requestObject", "subjects")
 
 
 def elements(value: Any, index: int | None = None) -> list[Any]:
@@ -15,3 +18,14 @@ def elements(value: Any, index: int | None = None) -> list[Any]:
 def texts(values: list[Any]) -> list[str] | None:
     """Return each value as a field shows it, nulls left out; None when nothing is left."""
     return [found for value in values if (found := text(value)) is not None] or None
+
+
+def subjects(record: Record, kind: str) -> list[Any]:
+    """Return the subjects of one kind of a requested role binding."""
+    return [subject for subject in elements(value_at(record, *SUBJECTS)) if value_at(subject, "kind") == kind]
+
+
+def subjects(record: Record, kind: str) -> list[Any]:
+    """Return the subjects of one kind of a requested role binding."""
+    found = elements(value_at(record, "requestObject", "subjects"))
+    return [subject for subject in found if value_at(subject, "kind") == kind]

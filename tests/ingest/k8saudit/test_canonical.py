@@ -32,9 +32,9 @@ def about(resource: str, verb: str = "get", subresource: str = "", **more: Any) 
 
 
 def test_the_rows_fit_into_the_table_of_the_source() -> None:
-    table = k8saudit_table(FIELDS.values())
+    table = k8saudit_table(())
 
-    assert table.fields["evt.actor"] is FIELDS["evt.actor"]
+    assert FIELDS.keys() <= table.fields.keys()
     assert set(table.discriminators) <= table.fields.keys()
 
 
