@@ -32,7 +32,7 @@ def k8saudit_table(common: Iterable[Field]) -> FieldTable:
         common: The rows that the source shares with all others.
     """
     doc = "Requests to a Kubernetes API server, as its audit log tells them."
-    groups = (common, json_fields(), FIELDS, canonical.k8saudit_canonical_fields())
+    groups = (common, json_fields(), FIELDS, canonical.FIELDS)
     return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc)
 
 
@@ -266,4 +266,4 @@ FIELDS: tuple[Field, ...] = (
     *pods.template_fields(),
     *_OLD_ROWS,
 )
-"""All fields of the source beside the shared ones."""
+"""The fields that only this source has."""

@@ -23,9 +23,3 @@ def texts(values: list[Any]) -> list[str] | None:
 def subjects(record: Record, kind: str) -> list[Any]:
     """Return the subjects of one kind of a requested role binding."""
     return [subject for subject in elements(value_at(record, *SUBJECTS)) if value_at(subject, "kind") == kind]
-
-
-def subjects(record: Record, kind: str) -> list[Any]:
-    """Return the subjects of one kind of a requested role binding."""
-    found = elements(value_at(record, "requestObject", "subjects"))
-    return [subject for subject in found if value_at(subject, "kind") == kind]
