@@ -85,7 +85,7 @@ def _gunzip(data: bytes, limit: int) -> bytes:
         member = isal_zlib.decompressobj(31)
         while not member.eof:
             if at >= len(data):
-                raise PayloadError("truncated-gzip", f"the gzip data ends early, at byte {at}", b"".join(out))
+                raise PayloadError("truncated-gzip", f"the gzip data ends early, at byte {len(data)}", b"".join(out))
             try:
                 out.append(member.decompress(data[at : at + step]))
             except _InflateError as error:
@@ -193,9 +193,9 @@ class Item(NamedTuple):
     One value of a stream, or one place where there is none.
 
     Attributes:
-        where: For people, ``line 3 column 1``; of an error, where reading failed.
+        where: Where it begins, for people: ``line 3 column 1``.
         value: The decoded value; None when there is an error.
-        error: Why there is no value; "" when there is one.
+        error: Why there is no value, and where reading failed; "" when there is one.
     """
 
     where: str
@@ -266,7 +266,7 @@ class _Scan:
                 self.between = _NOT_BETWEEN
                 if self.failed_at != told:  # a broken element breaks its list too
                     told = self.failed_at
-                    yield Item(self.where(at, told), None, error)
+                    yield Item(self.where(at), None, error + self.failing(at))
             if self.effort < 0:
                 yield Item(self.where(at), None, "too much broken JSON, the rest is left out")
                 return
@@ -290,14 +290,20 @@ class _Scan:
         """Whether a value found after an error can be trusted to be one of the stream's."""
         return self.text[at - 1] == "\n" or self.plausible(value)
 
-    def where(self, at: int, then: int = 0) -> str:
-        """Return line and column of a place, or of one after it; the first is asked for in ascending order."""
+    def where(self, at: int) -> str:
+        """Return line and column; asked for in ascending order, so that each character is counted once."""
         self.line += str.count(self.text, "\n", self.counted, at)
         self.line_start = max(self.line_start, str.rfind(self.text, "\n", self.counted, at) + 1)
         self.counted = at
-        then = max(at, then)
-        start = max(self.line_start, str.rfind(self.text, "\n", at, then) + 1)
-        return f"line {self.line + str.count(self.text, chr(10), at, then)} column {then - start + 1}"
+        return f"line {self.line} column {at - self.line_start + 1}"
+
+    def failing(self, at: int) -> str:
+        """Return where reading failed, when that is not where the value begins, whose place was just asked for."""
+        if self.failed_at == at:
+            return ""
+        line = self.line + str.count(self.text, "\n", at, self.failed_at)
+        start = max(self.line_start, str.rfind(self.text, "\n", at, self.failed_at) + 1)
+        return f" at line {line} column {self.failed_at - start + 1}"
 
     def next_value(self, at: int) -> int:
         """Return where the next character stands that may begin a value."""
