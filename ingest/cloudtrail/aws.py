@@ -79,7 +79,7 @@ def _fault_of_sdk(error: BaseException) -> Fault:
     return Fault.ACCESS if isinstance(error, credentials + tokens) else Fault.RETRY
 
 
-def call_errors() -> tuple[type[BaseException], ...]:
+def call_errors() -> tuple[type[Exception], ...]:
     """List what a call to AWS may raise: the SDK's errors, and the transport's that the SDK does not wrap."""
     from aiohttp import ClientError as TransportError
     from botocore.exceptions import BotoCoreError, ClientError

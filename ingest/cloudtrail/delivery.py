@@ -43,6 +43,7 @@ class Deliveries:
         self._budget = budget
         self._insights = insights
         self._ready: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._error: Exception | None = None
         self._room = asyncio.Semaphore(_WAITING_BATCHES)
 
     async def put(self, events: Sequence[Event], taken: int = 0) -> Delivery:
@@ -88,8 +89,9 @@ class Deliveries:
 
         return Batch(events, ack, nack)
 
-    def close(self) -> None:
-        """End ``batches`` once what was put has been taken."""
+    def close(self, error: Exception | None = None) -> None:
+        """End ``batches`` once what was put has been taken, with an error if there is one."""
+        self._error = error
         self._ready.put_nowait(None)
 
     async def batches(self) -> AsyncIterator[Batch]:
@@ -98,6 +100,8 @@ class Deliveries:
             self._room.release()
             yield batch
         self._ready.put_nowait(None)  # for any other reader
+        if self._error:
+            raise self._error
 
 
 def _chunks(events: Sequence[Event]) -> Iterator[Sequence[Event]]:

@@ -116,6 +116,9 @@ class S3Options:
         lookback: How far back each new look goes, because late files have older names.
         checkpoint: Path of the SQLite file that remembers what was delivered; "" for none.
         listers: Prefixes listed at the same time.
+        retry_pause: First pause before an object or a prefix is tried again; doubles.
+        access_pause: First pause, when following, after access was denied repeatedly; doubles up to the next.
+        access_pause_max: Longest such pause.
     """
 
     location: str
@@ -127,6 +130,9 @@ class S3Options:
     lookback: float = 24 * 3600.0
     checkpoint: str = ""
     listers: int = 8
+    retry_pause: float = 1.0
+    access_pause: float = 30.0
+    access_pause_max: float = 600.0
     aws: AwsOptions = field(default_factory=AwsOptions)
     objects: ObjectOptions = field(default_factory=ObjectOptions)
     dedup: DedupOptions = field(default_factory=DedupOptions)

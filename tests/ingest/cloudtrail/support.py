@@ -6,12 +6,12 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import boto3
 
 from engine.event import Event
-from ingest.base import Batch
+from ingest.base import Batch, Source
 from ingest.cloudtrail.options import AwsOptions, ObjectOptions, SqsOptions
 from ingest.cloudtrail.sqs import SqsSource
 
@@ -103,11 +103,14 @@ def quick(url: str, **options: Any) -> SqsOptions:
     return replace(base, **options)
 
 
+S = TypeVar("S", bound=Source)
+
+
 @dataclass
-class Run:
+class Run(Generic[S]):
     """A running source whose batches a pipeline takes; ``events`` are those of batches it has acknowledged."""
 
-    source: SqsSource
+    source: S
     events: list[Event]
     batches: list[Batch]
 
@@ -125,7 +128,7 @@ class Run:
         await self.until(lambda: self.source.counters[name] >= number)
 
 
-async def take(run: Run, batch: Batch) -> None:
+async def take(run: Run[Any], batch: Batch) -> None:
     """Settle a batch as a healthy pipeline does."""
     run.events.extend(batch.events)
     await batch.ack()
@@ -133,8 +136,8 @@ async def take(run: Run, batch: Batch) -> None:
 
 @asynccontextmanager
 async def running(
-    options: SqsOptions, settle: Callable[[Run, Batch], Awaitable[None]] = take, grace: float = 6.0
-) -> AsyncIterator[Run]:
+    options: SqsOptions, settle: Callable[[Run[SqsSource], Batch], Awaitable[None]] = take, grace: float = 6.0
+) -> AsyncIterator[Run[SqsSource]]:
     """Run a source and a pipeline over it; stopped gracefully at the end."""
     run = Run(SqsSource(options), [], [])
     await run.source.start()

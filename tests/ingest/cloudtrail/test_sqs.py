@@ -12,6 +12,7 @@ import pytest
 
 from ingest.base import Batch
 from ingest.cloudtrail.options import ObjectOptions
+from ingest.cloudtrail.sqs import SqsSource
 from tests.ingest.cloudtrail.support import (
     BUCKET,
     REGION,
@@ -170,7 +171,7 @@ async def test_a_refused_batch_comes_again_and_then_counts_once(aws: Aws) -> Non
     url = aws.queue()
     aws.announce(url, aws.put(trail_key("a"), [trail_record(1)]))
 
-    async def refuse_first(run: Run, batch: Batch) -> None:
+    async def refuse_first(run: Run[SqsSource], batch: Batch) -> None:
         if len(run.batches) == 1:
             await batch.nack("the outbox is full")
         else:
@@ -190,7 +191,7 @@ async def test_only_what_was_refused_comes_again(aws: Aws) -> None:
     url = aws.queue()
     aws.announce(url, aws.put(trail_key("a"), [trail_record(1)]), aws.put(trail_key("b"), [trail_record(2)]))
 
-    async def refuse_one_once(run: Run, batch: Batch) -> None:
+    async def refuse_one_once(run: Run[SqsSource], batch: Batch) -> None:
         if batch.events[0].uid.endswith("2") and run.source.counters["batches_refused"] == 0:
             await batch.nack("the outbox is full")
         else:
@@ -209,7 +210,7 @@ async def test_what_was_not_in_custody_at_a_crash_is_delivered_by_the_next_proce
     url = aws.queue()
     aws.announce(url, aws.put(trail_key("a"), [trail_record(1)]))
 
-    async def die(run: Run, batch: Batch) -> None:
+    async def die(run: Run[SqsSource], batch: Batch) -> None:
         run.events.extend(batch.events)
 
     async with running(quick(url), die, grace=0.0) as first:
@@ -239,7 +240,7 @@ async def test_a_repeat_waits_for_the_first_and_takes_its_place_when_that_is_ref
     url = aws.queue(VisibilityTimeout="30")
     held: list[Batch] = []
 
-    async def hold_first(run: Run, batch: Batch) -> None:
+    async def hold_first(run: Run[SqsSource], batch: Batch) -> None:
         if not held:
             held.append(batch)
         else:
@@ -280,7 +281,7 @@ async def test_a_large_file_comes_in_several_batches_and_is_deleted_after_the_la
     aws.announce(url, aws.put(trail_key("a"), [trail_record(n) for n in range(4500)]))
     deleted_early = []
 
-    async def slowly(run: Run, batch: Batch) -> None:
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
         await asyncio.sleep(0.3)
         deleted_early.append(run.source.counters["messages:deleted"])
         run.events.extend(batch.events)
@@ -313,7 +314,7 @@ async def test_no_more_messages_are_held_than_allowed(aws: Aws) -> None:
         aws.send(url, trail_record(n))
     most = 0
 
-    async def slowly(run: Run, batch: Batch) -> None:
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
         nonlocal most
         most = max(most, run.source.inflight)
         await asyncio.sleep(0.05)
@@ -332,7 +333,7 @@ async def test_a_slow_pipeline_does_not_lose_its_messages(aws: Aws) -> None:
     aws.send(url, trail_record(1))
     aws.send(url, trail_record(2))
 
-    async def slowly(run: Run, batch: Batch) -> None:
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
         await asyncio.sleep(2.5)
         run.events.extend(batch.events)
         await batch.ack()
@@ -350,7 +351,7 @@ async def test_deleting_can_be_early_or_never(aws: Aws, delete: Any, counter: st
     aws.send(url, trail_record(1))
     left = []
 
-    async def look(run: Run, batch: Batch) -> None:
+    async def look(run: Run[SqsSource], batch: Batch) -> None:
         left.append(aws.left(url))
         run.events.extend(batch.events)
         await batch.ack()
@@ -514,7 +515,7 @@ async def test_stopping_waits_for_what_was_begun(aws: Aws) -> None:
     aws.send(url, trail_record(1))
     begun = asyncio.Event()
 
-    async def slowly(run: Run, batch: Batch) -> None:
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
         begun.set()
         await asyncio.sleep(1.5)
         run.events.extend(batch.events)
@@ -531,7 +532,7 @@ async def test_batches_end_before_they_are_settled_so_that_a_pipeline_may_settle
     aws.send(url, trail_record(1))
     seen: list[Batch] = []
 
-    async def only_collect(run: Run, batch: Batch) -> None:
+    async def only_collect(run: Run[SqsSource], batch: Batch) -> None:
         seen.append(batch)
 
     async with running(quick(url), only_collect, grace=6) as run:

@@ -278,7 +278,7 @@ async def test_a_message_whose_lease_is_lost_is_not_deleted_and_its_events_count
     aws.send(url, trail_record(1))
     door.fault = answer_to("ChangeMessageVisibilityBatch", failed_entries("ReceiptHandleIsInvalid"), times=1)
 
-    async def slowly(run: Run, batch: Batch) -> None:
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
         await run.until_count("lease_lost", 1)
         await take(run, batch)
 
@@ -295,7 +295,7 @@ async def test_a_heartbeat_that_fails_once_is_made_up_for_by_the_next(aws: Aws, 
     aws.send(url, trail_record(1))
     door.fault = answer_to("ChangeMessageVisibilityBatch", lambda seen: sqs_error("InternalFailure", 500), times=1)
 
-    async def slowly(run: Run, batch: Batch) -> None:
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
         await asyncio.sleep(3)
         await take(run, batch)
 
@@ -349,7 +349,7 @@ async def test_deletes_are_sent_together(aws: Aws, door: Proxy) -> None:
 # Stopping
 
 
-async def stop_during_download(aws: Aws, door: Proxy, grace: float) -> tuple[Run, str]:
+async def stop_during_download(aws: Aws, door: Proxy, grace: float) -> tuple[Run[SqsSource], str]:
     url = aws.queue()
     store_and_announce(aws, url, 1)
     begun = asyncio.Event()
