@@ -120,6 +120,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _NOT_BLANK = re.compile("[^ \t\r\n\ufeff]")
 _NOT_BETWEEN = re.compile("[^ \t\r\n\ufeff,\\]}]")  # between the elements of a list that lost its beginning
+_NEST = 500
+_OPENING = re.compile(r'(?:[\[{][ \t]*+|"(?:[^"\\\n]|\\.)*+"[ \t]*+:[ \t]*+)*+')  # of values in values, on one line
 
 _fast_decode = msgspec.json.Decoder().decode
 
@@ -281,10 +283,20 @@ class _Scan:
             self.effort -= error.pos - at
             self.failed_at = error.pos
             return None, at + 1, error.msg
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            self.effort -= _UNKNOWN_EFFORT
+            self.failed_at = at
+            return None, self.past_nest(at), _reason(error)
+        except ValueError as error:
             self.effort -= _UNKNOWN_EFFORT
             self.failed_at = at
             return None, at + 1, _reason(error)
+
+    def past_nest(self, at: int) -> int:
+        """Return where a nest of hundreds of values in values is opened to its end; without one, the next place."""
+        nest = _OPENING.match(self.text, at)
+        end = nest.end() if nest else at
+        return end if sum(str.count(self.text, bracket, at, end) for bracket in "[{") >= _NEST else at + 1
 
     def resumes(self, at: int, value: Any) -> bool:
         """Whether a value found after an error can be trusted to be one of the stream's."""
