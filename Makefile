@@ -1,0 +1,45 @@
+# What can be done with a checkout. Needs Python 3.11 or later and make; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench fmt clean
+
+##@ Use
+
+run: $(READY) ## watch Lanner work: a stand-in for AWS, an audit webhook, made-up events, alerts on the screen
+	$(BIN)/lanner demo
+
+##@ Develop
+
+test: $(READY) ## run all tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(READY) ## lint and check types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY) ## measure (not part of the tests)
+	$(BIN)/python -m benchmarks
+
+fmt: $(READY) ## format the code and sort imports
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove the environment, caches and built packages
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
+
+# The environment; made anew when the dependencies change.
+$(READY): pyproject.toml .ci/venv
+	PYTHON=$(PYTHON) sh .ci/venv $(VENV)
+	touch $@
