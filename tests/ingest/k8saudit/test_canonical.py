@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from engine.event import Event
 from engine.fields import Type
-from ingest.k8saudit.canonical import k8saudit_canonical_fields
+from ingest.k8saudit import canonical
 from ingest.k8saudit.fields import k8saudit_table
 from ingest.k8saudit.record import SOURCE
 from tests.ingest.k8saudit.samples import Json, audit, event, pod
 
-FIELDS = {field.name: field for field in k8saudit_canonical_fields()}
+FIELDS = {field.name: field for field in canonical.FIELDS}
 
 
 def ask(name: str, record: Json) -> Any:
