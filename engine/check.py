@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.diagnostics import Diagnostic, Report, Span
+from engine.diagnostics import WARNING, Diagnostic, Report, Span
 from engine.fields import Arg, Field, FieldCatalog, FieldTable, Match, Type
 from engine.parser import CODE
 from engine.patterns import BadPattern, regex
@@ -328,13 +328,21 @@ class Checker:
 
     def _check_operator(self, node: Compare, left: FieldValue | TransformValue) -> None:
         kind = f"list of {left.type}" if left.is_list else str(left.type)
-        if left.is_list and node.op not in LIST_OPERATORS:
+        if left.is_list and node.op == "contains" and left.type is Type.STRING and not node.modifier:
+            self._warn_of_contains(node)
+        elif left.is_list and node.op not in LIST_OPERATORS:
             hint = "a list takes 'in' (every element is one of), 'intersects' (some element is) and 'exists'"
             message = f"'{node.op}' does not go with {operand_text(node.left)}, a {kind}"
             raise self._reject("operator-type", message, node.at, hint)
         if left.type not in _OPERATORS[node.op]:
             message = f"'{node.op}' does not go with {operand_text(node.left)} of type {kind}"
             raise self._reject("operator-type", message, node.at, _operator_hint(node.op, left.type))
+
+    def _warn_of_contains(self, node: Compare) -> None:
+        """Tell that rules of engine versions before lists mean "some element contains it", and Falco refuses it now."""
+        message = f"'contains' on the list {operand_text(node.left)} asks whether some element contains the text"
+        found = Diagnostic("contains-on-list", "LOAD_COMPILE_CONDITION", message, node.at.span, WARNING, item=self.item)
+        self.report.add(replace(found, hint="Falco refuses this; 'intersects' asks for a whole element"))
 
     def _check_right(
         self, node: Compare, left: FieldValue | TransformValue, right: FieldValue | TransformValue

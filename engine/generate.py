@@ -391,6 +391,8 @@ def _list(test: Test, name: str, writer: Writer) -> str:
         nets = writer.constant(test.constants)
         quantifier = "all" if test.op == "in" else "any"
         return f"{quantifier}({writer.constant(any_network, 'f')}(x, {nets}) for x in {name})"
+    if test.op == "contains":
+        return f"any({writer.constant(test.constants[0])} in x for x in {name})"
     values = writer.constant(frozenset(test.constants))
     return f"{values}.issuperset({name})" if test.op == "in" else f"not {values}.isdisjoint({name})"
 

@@ -44,7 +44,7 @@ def conditions(tree: Node, table: FieldTable, rule: RuleDef) -> Iterator[Diagnos
 
 def _deprecated(left: FieldRef | Transform, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
     row = table.fields.get(left.name) if isinstance(left, FieldRef) else None
-    if row is not None and (row.removed or row.deprecated):
+    if row is not None and (row.removed or (row.deprecated and row.get is None and row.path is None)):
         what = "no longer has a value" if row.removed else "is deprecated"
         yield _warning("deprecated-field", "LOAD_DEPRECATED_ITEM", f"field '{row.name}' {what}", left.at, rule)
 
