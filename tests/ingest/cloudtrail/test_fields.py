@@ -33,6 +33,7 @@ OUTER = (
     *("userIdentity", "requestParameters", "responseElements", "additionalEventData", "resources", "eventSource"),
     *("sourceIPAddress", "addendum", "tlsDetails", "readOnly", "errorCode", "awsRegion", "eventID"),
 )
+FLAGS = "BlockPublicAcls=false BlockPublicPolicy=false IgnorePublicAcls=true RestrictPublicBuckets=false"
 INNER = (
     *("type", "userName", "arn", "principalId", "sessionContext", "instancesSet", "host", "tagSpecificationSet"),
     *("PublicAccessBlockConfiguration", "containerDefinitions"),
@@ -44,7 +45,7 @@ INNER = (
 )
 def test_no_field_raises_or_is_empty_on_odd_values(odd: Any) -> None:
     inner = dict.fromkeys(INNER, odd)
-    for changes in (dict.fromkeys(OUTER, odd), dict.fromkeys(OUTER, inner), dict.fromkeys(OUTER, [inner])):
+    for changes in (dict.fromkeys(OUTER, odd), dict.fromkeys(OUTER, inner), {key: [inner] for key in OUTER}):
         for name in ("PutBucketPublicAccessBlock", "RunInstances"):
             found = event(**changes, eventName=name)
             for row in TABLE.fields.values():
@@ -260,8 +261,7 @@ def test_image_ids_fall_back_to_the_request(parameters: dict[str, Any]) -> None:
                     "PublicAccessBlockConfiguration": {"BlockPublicAcls": False, "IgnorePublicAcls": True},
                 },
             },
-            "ana via 198.51.100.7 → PutBucketPublicAccessBlock BlockPublicAcls=false BlockPublicPolicy=false "
-            + "IgnorePublicAcls=true RestrictPublicBuckets=false ",
+            f"ana via 198.51.100.7 → PutBucketPublicAccessBlock {FLAGS} ",
         ),
         ({"userIdentity": {}}, "<invalid cloudtrail event: userIdentity field missing>"),
         ({"sourceIPAddress": ...}, "<invalid cloudtrail event: sourceIPAddress field missing>"),
