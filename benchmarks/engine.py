@@ -26,11 +26,10 @@ import orjson  # noqa: E402
 
 from engine.evaluate import Engine  # noqa: E402
 from engine.event import Event  # noqa: E402
-from engine.load import LoadOptions, load_rules  # noqa: E402
+from engine.load import load_rules  # noqa: E402
 from engine.rulefile import RuleFile  # noqa: E402
 from ingest.cloudtrail import record as cloudtrail  # noqa: E402
 from ingest.k8saudit import record as k8saudit  # noqa: E402
-from lanner import rulefiles  # noqa: E402
 from lanner.catalog import build_catalog  # noqa: E402
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -62,7 +61,7 @@ def engine(paths: Iterable[Path], copies: int = 0) -> Engine:
     if copies:
         files.append(RuleFile("copies", _distinct_rules(copies)))
     catalog = build_catalog("bench")
-    result = load_rules(files, catalog, LoadOptions(plugins=rulefiles.PLUGINS))
+    result = load_rules(files, catalog)
     assert result.ruleset is not None, [d.message for d in result.report.errors[:5]]
     return Engine(result.ruleset)
 

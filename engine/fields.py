@@ -187,9 +187,16 @@ def table(
 
 @dataclass(frozen=True, slots=True)
 class FieldCatalog:
-    """The tables of all sources, by source name."""
+    """
+    What rules can build on.
+
+    Attributes:
+        tables: The fields of all sources, by source name.
+        plugins: Versions of what ``required_plugin_versions`` of rule files may ask for, by plugin name.
+    """
 
     tables: Mapping[str, FieldTable]
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:

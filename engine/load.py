@@ -4,7 +4,7 @@ Rule files to a rule set, the passes in order: read, resolve, check, lint, selec
 Everything wrong in all files is reported in one go; a rule set is given only when there is no error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from engine import lint
@@ -59,13 +59,11 @@ class LoadOptions:
     Attributes:
         min_priority: Less severe rules never run.
         selection: Ordered enable and disable entries.
-        plugins: Versions of the capabilities that ``required_plugin_versions`` may ask for, by plugin name.
         append_output: Additions to the outputs of rules.
     """
 
     min_priority: Priority = Priority.DEBUG
     selection: Sequence[Selection] = ()
-    plugins: Mapping[str, str] = field(default_factory=dict)
     append_output: Sequence[AppendOutput] = ()
 
 
@@ -88,7 +86,7 @@ def load_rules(files: Sequence[RuleFile], catalog: FieldCatalog, options: LoadOp
     """
     options = options or LoadOptions()
     report = Report()
-    collection = read_files(files, catalog.sources, report, ENGINE_VERSION, options.plugins)
+    collection = read_files(files, catalog.sources, report, ENGINE_VERSION, catalog.plugins)
     loader = _Loader(collection, catalog, options, report)
     rules = loader.rules()
     loader.unused()

@@ -6,9 +6,22 @@ from ingest.cloudtrail.fields import cloudtrail_table
 from ingest.k8saudit.fields import k8saudit_table
 from ingest.syscalls.fields import syscall_table
 
+PLUGINS = {
+    "cloudtrail": "0.17.1",
+    "json": "0.7.4",
+    "k8saudit": "0.18.0",
+    "k8saudit-eks": "0.12.0",
+    "k8saudit-gke": "0.9.0",
+    "k8saudit-aks": "0.6.0",
+    "k8saudit-ovh": "0.2.0",
+    "container": "0.7.1",
+    "k8smeta": "0.4.1",
+}
+"""Falco's plugins whose fields and sources are built in, and the version whose meaning they have."""
+
 
 def build_catalog(hostname: str) -> FieldCatalog:
     """Return the field tables of all sources; ``hostname`` answers ``evt.hostname``."""
     common = common_fields(hostname)
     tables = (syscall_table(common), cloudtrail_table(common), k8saudit_table(common))
-    return FieldCatalog({table.source: table for table in tables})
+    return FieldCatalog({table.source: table for table in tables}, PLUGINS)
