@@ -96,9 +96,13 @@ class _Reader:
     """One pass over one payload."""
 
     origin: str
-    left: int
+    most: int
     max_event_bytes: int  # 0 when no event of the payload can be too large
     out: Decoded = field(default_factory=Decoded)
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        self.left = self.most
 
     def skip(self, slug: str, detail: str, where: str = "") -> None:
         self.out.skipped.append((slug, f"{where}: {detail}" if where else detail))
@@ -108,7 +112,7 @@ class _Reader:
         taken = found[: self.left]
         self.left -= len(taken)
         if len(taken) < len(found):
-            self.skip("too-many", f"{len(found) - len(taken)} entries are over the limit and left out", where)
+            self.skip("too-many", f"more than {self.most} entries, the rest is left out", where)
         return taken
 
     def payload(self, data: bytes) -> None:
@@ -147,7 +151,7 @@ class _Reader:
         try:
             value = decode_json(data)
         except ValueError as error:
-            parts = entries(data)
+            parts = entries(data, self.left + 1)
             if parts is None or (len(parts) == 1 and parts[0].data.strip() == data.strip()):
                 return _reason(error)
         else:
@@ -275,7 +279,7 @@ class _Reader:
 
 def _is_complete(line: bytes) -> bool:
     """Whether a line holds a JSON object of its own."""
-    return line[:1] == b"{" and entries(line) is not None
+    return line[:1] == b"{" and entries(line, 1) is not None
 
 
 def _cut_down(entry: Any, limit: int) -> None:

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.base import Decoded
-from ingest.k8saudit import shapes
+from ingest.k8saudit import salvage, shapes
 from ingest.k8saudit.shapes import decode, looks_like
 from tests.ingest.k8saudit.samples import Json, audit, body, event_list, numbered
 from tests.shared import SHARED, needs_shared
@@ -175,7 +177,7 @@ def test_entries_over_the_limit_are_left_out_and_told() -> None:
     decoded = decode(body(event_list(*numbered(10))), "", max_items=4)
 
     assert ids(decoded) == ["e0", "e1", "e2", "e3"]
-    assert decoded.skipped == [("too-many", "6 entries are over the limit and left out")]
+    assert decoded.skipped == [("too-many", "more than 4 entries, the rest is left out")]
     assert len(decode(body(numbered(3)) + b"\n" + body(numbered(3)), "", max_items=4).events) == 2
 
 
@@ -200,6 +202,39 @@ def test_an_event_that_is_too_large_loses_its_objects_but_not_its_facts(
     record = decoded.events[1].record
     assert record.keys() & {"requestObject", "responseObject"} == kept
     assert (shapes.TRUNCATED in record["annotations"]) == (len(kept) < 2)
+
+
+def test_a_broken_list_counts_no_more_entries_than_a_sound_one() -> None:
+    payload = body(event_list(*numbered(10), "@")).replace(b'"@"', b"NaN")
+
+    decoded = decode(payload, "", max_items=4)
+
+    assert (ids(decoded), reasons(decoded)) == (["e0", "e1", "e2", "e3"], ["too-many"])
+
+
+def test_a_huge_broken_payload_is_not_taken_apart() -> None:
+    payload = body(event_list(E0, "@")).replace(b'"@"', b"NaN") + b" " * salvage.MAX_BYTES
+
+    assert reasons(decode(payload, "")) == ["not-json"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.sampled_from(list(b'"\\[]{},:0aN\xff\n'))), min_size=1, max_size=5))
+def test_no_change_of_some_bytes_makes_it_raise_or_invent_events(changes: list[tuple[int, int]]) -> None:
+    payload = bytearray(body(event_list(E0, E1, E2)))
+    for at, byte in changes:
+        payload[at % len(payload)] = byte
+
+    decoded = decode(bytes(payload), "")
+
+    assert len(decoded.events) <= 3
+    assert len(decoded.events) + len(decoded.skipped) >= 1
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_it_raise(data: bytes) -> None:
+    decoded = decode(data, "")
+
+    assert decoded.events == []
 
 
 AZURE = {
