@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.jsonfields import value_at
-from tests.ingest.k8saudit.samples import Json, ask, event
+from tests.ingest.k8saudit.samples import Json, ask, audit, event, pod
 from tests.shared import SHARED, needs_shared
 
 Answer = Callable[[Json, str], Any]
@@ -92,3 +92,46 @@ def test_a_wanted_difference_is_one_that_was_told_as_a_defect_of_falco(name: str
     told = {row["field"].partition("[")[0] for row in _lines(SHARED / "oracle" / "defects.jsonl.gz")}
 
     assert name in told
+
+
+CONTAINER = {"name": "c", "image": "host:5000/team/app:1", "securityContext": {"capabilities": {"add": ["A", "B"]}}}
+UNSEEN: list[tuple[str, Json, Any, Any, str]] = [
+    ("ka.verb", audit(auditID=None), None, "list", "Falco answers nothing of an event without auditID"),
+    ("ka.useragent", {**audit(), "userAgent": None}, "null", None, "a JSON null is absent, not the text null"),
+    (
+        "ka.req.pod.containers.image.repository",
+        pod(containers=[CONTAINER]),
+        ["host"],
+        ["host:5000/team/app"],
+        "Falco cuts at the first colon, the one of the registry's port",
+    ),
+    (
+        "ka.req.pod.containers.add_capabilities",
+        pod(containers=[CONTAINER]),
+        ['["A","B"]'],
+        ["A", "B"],
+        "Falco gives one JSON text per container, so that no rule can ask for a capability",
+    ),
+    (
+        "ka.req.pod.containers.eff_run_as_user",
+        pod(containers=[CONTAINER], securityContext={"runAsUser": 7}),
+        ["0"],
+        ["7"],
+        "Falco answers 0 whatever container and pod say",
+    ),
+    (
+        "ka.req.pod.containers.command",
+        pod(containers=[{"command": ["a", 1]}, {"command": ["b"]}]),
+        None,
+        ["b"],
+        "one odd container hides no other",
+    ),
+]
+"""Differences that no recorded event shows: field, record, what Falco's source says it answers, what we want, why."""
+
+
+@pytest.mark.parametrize(("name", "record", "falco", "want", "why"), UNSEEN)
+def test_wanted_differences_that_the_recordings_do_not_show(
+    name: str, record: Json, falco: Any, want: Any, why: str
+) -> None:
+    assert ask(name, record) == want != falco, why
