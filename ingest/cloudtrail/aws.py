@@ -99,7 +99,7 @@ class _RoleProvider:
 
     session: Any
     options: AwsOptions
-    region: str | None
+    region: str
 
     async def load_credentials(self) -> Any:
         from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
@@ -141,13 +141,13 @@ class Clients:
     def __init__(self, options: AwsOptions, region: str = "", pool: int = 48) -> None:
         self._options = options
         self._session = _session(options)
-        self.region = options.region or region or self._session.get_config_variable("region") or ""
+        self.region = options.region or region
         self._pool = pool
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self._making = asyncio.Lock()
         self._exits = contextlib.AsyncExitStack()
         if options.assume_role_arn:
-            provider = _RoleProvider(_session(options), options, self.region or None)
+            provider = _RoleProvider(_session(options), options, self.region)
             self._session.register_component("credential_provider", provider)
 
     async def __aenter__(self) -> "Clients":
@@ -165,20 +165,21 @@ class Clients:
 
     async def poll(self) -> Any:
         """Give the SQS client for long polls only."""
-        return await self._get("sqs", "poll", self.region)
+        return await self._get("sqs", "poll")
 
     async def control(self) -> Any:
         """Give the SQS client for deletes, visibility and attributes."""
-        return await self._get("sqs", "control", self.region)
+        return await self._get("sqs", "control")
 
     async def s3(self, region: str = "") -> Any:
         """Give the S3 client of a region; a bucket elsewhere is followed there by the SDK, which remembers it."""
-        region = region if _REGION.fullmatch(region) else self.region or "us-east-1"
-        return await self._get("s3", region, region)
+        return await self._get("s3", region=region if _REGION.fullmatch(region) else "")
 
-    async def _get(self, service: str, role: str, region: str) -> Any:
-        key = (service, role)
+    async def _get(self, service: str, role: str = "", region: str = "") -> Any:
         async with self._making:
+            self.region = self.region or self._session.get_config_variable("region") or ""
+            region = region or self.region or ("us-east-1" if service == "s3" else "")
+            key = (service, role, region)
             if key not in self._clients:
                 self._clients[key] = await self._exits.enter_async_context(self._create(service, region))
         return self._clients[key]

@@ -62,7 +62,7 @@ class S3Source:
         lookback = timedelta(seconds=self._options.lookback)
         self._checkpoint = Checkpoint(self._options.checkpoint, self._options.location, lookback)
         try:
-            self._bucket = Bucket(await self._clients.s3(), self._bucket_name)
+            self._bucket = await self._open()
             roots = await self._roots()
         except SourceError:
             await self._close()
@@ -89,6 +89,12 @@ class S3Source:
             await asyncio.gather(*late, return_exceptions=True)
         self._intake.deliveries.close()
         await self._close()
+
+    async def _open(self) -> Bucket:
+        try:
+            return Bucket(await self._clients.s3(), self._bucket_name)
+        except aws.call_errors() as error:
+            raise self._listing_error(error) from error
 
     async def _close(self) -> None:
         self._checkpoint.close()

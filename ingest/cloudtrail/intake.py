@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -13,7 +13,7 @@ from ingest.cloudtrail.aws import Clients, Fault
 from ingest.cloudtrail.breaker import Breaker
 from ingest.cloudtrail.dedup import Claim, Seen
 from ingest.cloudtrail.delivery import Deliveries, Delivery
-from ingest.cloudtrail.messages import Inline, ObjectRef
+from ingest.cloudtrail.messages import Ack, Bad, Inline, Item, ObjectRef, Poison, classify
 from ingest.cloudtrail.objects import ObjectError, Objects
 from ingest.cloudtrail.options import DedupOptions, ObjectOptions
 
@@ -41,6 +41,11 @@ class Outcome:
 
 
 DONE = Outcome()
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the outcome that decides; done when there is none."""
+    return max(outcomes, key=lambda outcome: outcome.fate, default=DONE)
 
 
 @dataclass(slots=True)
@@ -86,6 +91,26 @@ class Intake:
         self.stopping = asyncio.Event()
         seen_events = Seen(dedup.events, dedup.ttl)
         self.deliveries = Deliveries(counters, seen_events, self.budget, options.insight_events == "emit")
+
+    async def message(self, body: str, origin: str) -> list[Part]:
+        """Read everything a message asks for and hand its events on."""
+        try:
+            items = classify(body)
+        except Poison as poison:
+            return [Part(Outcome(Fate.POISON, poison.reason, poison.detail))]
+        inline = [item for item in items if isinstance(item, Inline)]
+        reads = [self.object(item) for item in items if isinstance(item, ObjectRef)]
+        return [*self._notes(items, origin), *await asyncio.gather(self.inline(inline, origin), *reads)]
+
+    def _notes(self, items: Sequence[Item], origin: str) -> list[Part]:
+        """Count what needs nothing done, and turn unreadable parts into outcomes."""
+        for item in items:
+            if isinstance(item, Ack):
+                self._counters[f"ignored:{item.reason}"] += 1
+                logger.debug("%s: ignored, %s %s", origin, item.reason, item.detail)
+        if all(isinstance(item, Ack) for item in items):
+            self._counters["messages:ack_ignored"] += 1
+        return [Part(Outcome(Fate.POISON, item.reason, item.detail)) for item in items if isinstance(item, Bad)]
 
     async def inline(self, items: Sequence[Inline], origin: str) -> Part:
         """Hand on records that came with the input itself."""

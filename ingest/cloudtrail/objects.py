@@ -4,12 +4,12 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.event import Event
-from ingest.base import Decoded
+from ingest.base import Decoded, SourceError
 from ingest.cloudtrail import aws, files
 from ingest.cloudtrail.aws import Clients, Fault
 from ingest.cloudtrail.budget import Budget
@@ -148,10 +148,19 @@ def _damage(decoded: Decoded) -> tuple[str, str]:
     return "", ""
 
 
+def _patterns(texts: Iterable[str]) -> list[re.Pattern[str]]:
+    patterns = []
+    for text in texts:
+        try:
+            patterns.append(re.compile(text))
+        except re.error as error:
+            raise SourceError(f"{text!r} is no regular expression for keys: {error}") from None
+    return patterns
+
+
 def key_filter(options: ObjectOptions) -> Callable[[str], bool]:
-    """Make the test of keys that are worth a download; raises re.error for a bad pattern."""
-    include = [re.compile(pattern) for pattern in options.include_keys]
-    exclude = [re.compile(pattern) for pattern in options.exclude_keys]
+    """Make the test of keys that are worth a download; raises SourceError for a bad pattern."""
+    include, exclude = _patterns(options.include_keys), _patterns(options.exclude_keys)
 
     def wanted(key: str) -> bool:
         if any(pattern.search(key) for pattern in exclude):

@@ -10,10 +10,13 @@ class AwsOptions:
     How AWS is reached; "" leaves the choice to the SDK (environment, shared files, instance or task role).
 
     Attributes:
+        profile: Profile of the shared files.
+        region: Region of the queue; that of its URL or ARN when not given.
         config: Path of the shared config file.
         credentials: Path of the shared credentials file.
         endpoint_url: Used for every service instead of AWS's own.
-        assume_role_arn: Role to take before any call, with ``external_id`` if its trust policy wants one.
+        assume_role_arn: Role to take before any call.
+        external_id: What the role's trust policy wants to hear, if anything.
         attempts: Tries per request in the SDK, the first included.
     """
 
@@ -53,7 +56,14 @@ class ObjectOptions:
 
 @dataclass(frozen=True, slots=True)
 class DedupOptions:
-    """How many events and objects are remembered, and for how long, to recognise repeats."""
+    """
+    How repeats are recognised.
+
+    Attributes:
+        events: Most events remembered.
+        objects: Most objects remembered.
+        ttl: How long each is remembered.
+    """
 
     events: int = 200_000
     objects: int = 50_000
@@ -79,7 +89,11 @@ class SqsOptions:
         poison_attempts: Receives after which a poison message is given up when there is nowhere to move it.
         dlq_url: Queue that poison messages are sent to; "" leaves that to the queue's redrive policy.
         quarantine: Directory that poison messages are written to when there is neither.
-        access_pause: First pause after access was denied repeatedly; doubles up to ``access_pause_max``.
+        access_pause: First pause after access was denied repeatedly; doubles.
+        access_pause_max: Longest such pause.
+        aws: How AWS is reached.
+        objects: How objects are read.
+        dedup: How repeats are recognised.
     """
 
     queue: str
@@ -113,12 +127,16 @@ class S3Options:
         accounts: Only these accounts; empty for all.
         regions: Only these regions; empty for all.
         follow: Look for new files every ``poll_interval`` instead of ending.
+        poll_interval: Pause between two looks.
         lookback: How far back each new look goes, because late files have older names.
         checkpoint: Path of the SQLite file that remembers what was delivered; "" for none.
         listers: Prefixes listed at the same time.
         retry_pause: First pause before an object or a prefix is tried again; doubles.
-        access_pause: First pause, when following, after access was denied repeatedly; doubles up to the next.
+        access_pause: First pause, when following, after access was denied repeatedly; doubles.
         access_pause_max: Longest such pause.
+        aws: How AWS is reached.
+        objects: How objects are read.
+        dedup: How repeats are recognised.
     """
 
     location: str

@@ -12,8 +12,7 @@ from ingest.base import Batch, Health, SourceError
 from ingest.cloudtrail import aws, record
 from ingest.cloudtrail.aws import Clients, Fault
 from ingest.cloudtrail.breaker import Breaker
-from ingest.cloudtrail.intake import DONE, Fate, Intake, Outcome, Part
-from ingest.cloudtrail.messages import Ack, Bad, Inline, Item, ObjectRef, Poison, classify
+from ingest.cloudtrail.intake import Fate, Intake, Outcome, Part, worst
 from ingest.cloudtrail.options import SqsOptions
 from ingest.cloudtrail.queue import Held, Queue, parse_address
 
@@ -44,7 +43,7 @@ class SqsSource:
     def __init__(self, options: SqsOptions, name: str = "cloudtrail") -> None:
         self.name = name
         self.counters: Counter[str] = Counter()
-        self._options = options
+        self._options = _checked(options)
         address = parse_address(options.queue)
         self._clients = Clients(options.aws, address.region, options.objects.concurrency + options.pollers + 8)
         self._queue = Queue(self._clients, options, address, self.counters)
@@ -205,7 +204,7 @@ class SqsSource:
                 held.lost = await self._queue.delete(held)
             parts = await self._begin(held)
             outcomes = await asyncio.gather(*(part.settle() for part in parts))
-            await self._finish(held, max(outcomes, key=lambda outcome: outcome.fate, default=DONE))
+            await self._finish(held, worst(outcomes))
         except Exception as error:  # whatever it is, it costs this message alone
             self.counters["internal_errors"] += 1
             logger.error("message %s: %s: %s", held.id, type(error).__name__, error)
@@ -214,28 +213,11 @@ class SqsSource:
         self._ended_probe()
 
     async def _begin(self, held: Held) -> Sequence[Part]:
-        """Read everything the message asks for and hand its events on."""
         try:
-            items = classify(held.body)
-            inline = [item for item in items if isinstance(item, Inline)]
-            reads = [self._intake.object(item) for item in items if isinstance(item, ObjectRef)]
-            parts = await asyncio.gather(self._intake.inline(inline, f"sqs:{held.id}"), *reads)
-            return [*self._notes(held, items), *parts]
-        except Poison as poison:
-            return [Part(Outcome(Fate.POISON, poison.reason, poison.detail))]
+            return await self._intake.message(held.body, f"sqs:{held.id}")
         finally:
             self._loading -= 1
             self._end_if_read()
-
-    def _notes(self, held: Held, items: Sequence[Item]) -> list[Part]:
-        """Count what needs nothing done, and turn unreadable parts into outcomes."""
-        for item in items:
-            if isinstance(item, Ack):
-                self.counters[f"ignored:{item.reason}"] += 1
-                logger.debug("message %s: ignored, %s %s", held.id, item.reason, item.detail)
-        if all(isinstance(item, Ack) for item in items):
-            self.counters["messages:ack_ignored"] += 1
-        return [Part(Outcome(Fate.POISON, item.reason, item.detail)) for item in items if isinstance(item, Bad)]
 
     async def _finish(self, held: Held, outcome: Outcome) -> None:
         match outcome.fate:
@@ -312,6 +294,24 @@ class SqsSource:
     async def _give_back(self, held: Held, seconds: int) -> None:
         self._held.discard(held)  # before the call, so that no heartbeat undoes it
         await self._queue.hide([held], seconds)
+
+
+def _checked(options: SqsOptions) -> SqsOptions:
+    """Return the options; raises SourceError for values that SQS or reason refuse."""
+    checks = {
+        "wait is 0 to 20 seconds": 0 <= options.wait <= 20,
+        "max_messages is 1 to 10": 1 <= options.max_messages <= 10,
+        "pollers is 1 or more": options.pollers >= 1,
+        "visibility_timeout is 1 to 43200 seconds": 1 <= options.visibility_timeout <= 43_200,
+        "heartbeat is more than 0 and less than 1": 0 < options.heartbeat < 1,
+        "max_inflight_messages is 1 or more": options.max_inflight_messages >= 1,
+        "retry_backoff has one entry or more, of 0 to 43200 seconds": bool(options.retry_backoff)
+        and all(0 <= seconds <= 43_200 for seconds in options.retry_backoff),
+    }
+    for rule, holds in checks.items():
+        if not holds:
+            raise SourceError(rule)
+    return options
 
 
 async def _cancel(tasks: set["asyncio.Task[None]"]) -> None:

@@ -302,6 +302,12 @@ async def test_what_cannot_be_read_is_an_error(aws: Aws, location: str, message:
         await read_all(replace(OPTIONS, location=location))
 
 
+async def test_an_unknown_profile_is_an_error(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(SourceError, match="nobody"):
+        await read_all(replace(OPTIONS, aws=AwsOptions(profile="nobody")))
+
+
 async def test_a_bad_interval_is_an_error(aws: Aws) -> None:
     with pytest.raises(SourceError, match="ends before it begins"):
         await read_all(replace(OPTIONS, interval="2d-5d"))
