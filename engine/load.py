@@ -15,7 +15,7 @@ from engine.fields import FieldCatalog
 from engine.output import Template, parse_template
 from engine.plan import Reducer
 from engine.priority import Priority
-from engine.resolve import Resolver, Unresolved
+from engine.resolve import VALIDATE, Resolver, Unresolved
 from engine.rulefile import RuleFile, read_files
 from engine.ruleset import Rule, RuleSet
 from engine.selection import Selection, select
@@ -133,7 +133,7 @@ class _Loader:
         here = Report()
         checker = self._checker(source, partial)
         checker.begin(here, ("rule", definition.name))
-        condition = self._condition(tree, checker)
+        condition = self._condition(tree, checker) if self._exceptions_sound(definition, checker) else None
         output = self._output(definition, checker)
         extra = self._extra_fields(definition, checker)
         if here.errors:
@@ -170,6 +170,19 @@ class _Loader:
             extra,
             definition,
         )
+
+    def _exceptions_sound(self, definition: RuleDef, checker: Checker) -> bool:
+        """Check the fields of exceptions, also of those without values; their errors have a code of their own."""
+        before = len(checker.report.diagnostics)
+        for entry in definition.exceptions:
+            for left in self.resolver.exception_fields(entry, checker.item):
+                try:
+                    checker.operand(left)
+                except Rejected:
+                    continue
+        found = checker.report.diagnostics
+        found[before:] = [replace(d, code=VALIDATE, slug=f"exception-{d.slug}") for d in found[before:]]
+        return len(found) == before
 
     def _condition(self, tree: Node, checker: Checker) -> Checked | None:
         try:

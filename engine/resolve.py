@@ -190,7 +190,7 @@ class Resolver:
         if ref.name in chain or len(chain) > MAX_CHAIN:
             loop = f"refers to itself, through {' > '.join((*chain, ref.name))}"
             message = f"macro '{ref.name}' {loop if ref.name in chain else 'is nested too deep in other macros'}"
-            self._error("macro-loop", VALIDATE, message, ref.at.span, item)
+            self._error("macro-loop", VALIDATE, message, ref.at.span, ("macro", ref.name))
             raise Unresolved
         body = self._macro(macro, chain)
         if body is None:
@@ -282,20 +282,19 @@ class Resolver:
         parts: list[Node] = [condition]
         failed = False
         for entry in rule.exceptions:
-            if not entry.values:
-                continue
             try:
-                parts.append(Not(self._exception(entry, rule), entry.at))
+                fields = self.exception_fields(entry, ("rule", rule.name))
+                if entry.values:
+                    parts.append(Not(self._exception(entry, fields, rule), entry.at))
             except Unresolved:
                 failed = True
         if failed:
             raise Unresolved
         return And(tuple(parts), condition.at) if len(parts) > 1 else condition
 
-    def _exception(self, entry: ExceptionDef, rule: RuleDef) -> Node:
+    def _exception(self, entry: ExceptionDef, fields: list[FieldRef | Transform], rule: RuleDef) -> Node:
         item = ("rule", rule.name)
         try:
-            fields = [parse_left(whole(scalar)) for scalar in entry.fields]
             if entry.single:
                 scalars = (value for row in entry.values for value in row if isinstance(value, Scalar))
                 values = tuple(map(self._listed, scalars))
@@ -305,6 +304,19 @@ class Resolver:
         except ParseFailure as failure:
             raise self._failed(failure, item) from None
         return rows[0] if len(rows) == 1 else Or(tuple(rows), entry.at)
+
+    def exception_fields(self, entry: ExceptionDef, item: tuple[str, str]) -> list[FieldRef | Transform]:
+        """
+        Parse the field expressions of an exception.
+
+        Raises:
+            Unresolved: One is none; the report says which.
+        """
+        try:
+            return [parse_left(whole(scalar)) for scalar in entry.fields]
+        except ParseFailure as failure:
+            self.report.add(replace(failure.diagnostic, code=VALIDATE, item=item))
+            raise Unresolved from None
 
     def _exception_row(
         self,
