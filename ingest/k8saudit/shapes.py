@@ -204,11 +204,11 @@ class _Reader:
             self.event(value, where)
 
     def event_list(self, value: Record, where: str) -> None:
-        version, items = value.get("apiVersion", _API), value.get("items")
+        version, items = value.get("apiVersion", _API), value.get("items", "missing")
         if not isinstance(version, str) or not version.startswith(_API):
             self.skip("other-api", "an EventList of another API", where)
         elif items is not None and not isinstance(items, list):
-            self.skip("no-items", "items of the EventList is no array", where)
+            self.skip("no-items", "the EventList has no array of items", where)
         elif items:
             self.events(self.take(items, where), f"{where}.items" if where else "items")
 
