@@ -14,6 +14,7 @@ from typing import Literal
 import yaml
 
 from engine.priority import Priority
+from engine.selection import Selection
 from lanner.errors import ConfigError
 from lanner.settings import Reader
 from lanner.sources import SOURCE_TYPES, SourceConfig
@@ -29,7 +30,7 @@ class Which:
     Rules to enable or disable.
 
     Attributes:
-        rule: Name of the rules; ``*`` stands for any text, ``?`` for any character.
+        rule: Name of the rules; "*" stands for any text.
         tag: A tag the rules have.
     """
 
@@ -38,7 +39,7 @@ class Which:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SelectionStep:
     """
     One step of the selection of rules.
 
@@ -49,6 +50,14 @@ class Selection:
 
     enable: Which | None = None
     disable: Which | None = None
+
+    def entries(self) -> list[Selection]:
+        """Return the step as the engine takes it."""
+        return [
+            Selection(enable, which.rule or None, which.tag or None)
+            for enable, which in ((True, self.enable), (False, self.disable))
+            if which
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,7 @@ class Config:
     """
 
     rules_files: tuple[str, ...] = ()
-    rules: tuple[Selection, ...] = ()
+    rules: tuple[SelectionStep, ...] = ()
     priority: Priority = Priority.DEBUG
     rule_matching: Literal["all", "first"] = "all"
     json_output: bool = False

@@ -58,6 +58,7 @@ class RulesError(UserError):
     status = Exit.RULES
 
     def __init__(self, report: Report, texts: dict[str, str]) -> None:
-        super().__init__(f"{len(report.errors)} errors in the rules")
+        number = len(report.errors)
+        super().__init__(f"{number} {'error' if number == 1 else 'errors'} in the rules")
         self.report = report
         self.texts = texts

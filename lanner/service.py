@@ -44,7 +44,8 @@ NO_OUTBOX = ":none"
 
 def load_ruleset(config: Config) -> RuleSet:
     """Load the configured rules. Raises RulesError."""
-    options = LoadOptions(min_priority=config.priority, selection=config.rules)
+    selection = [entry for step in config.rules for entry in step.entries()]
+    options = LoadOptions(min_priority=config.priority, selection=selection)
     return rulefiles.load(config.rules_files, build_catalog(hostname()), options)
 
 

@@ -82,10 +82,10 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
 
 def _tell_rules(error: RulesError) -> None:
     from engine.render import render_text
+    from lanner.terminal import wants_colour
 
-    click.echo(render_text(error.report.diagnostics, error.texts), err=True)
-    errors = len(error.report.errors)
-    click.echo(f"lanner: {errors} {'error' if errors == 1 else 'errors'} in the rules; nothing was run", err=True)
+    click.echo(render_text(error.report.errors, error.texts, wants_colour(sys.stderr)), err=True)
+    click.echo(f"\nlanner: {error}; nothing was run", err=True)
 
 
 def _leave_quietly() -> None:
