@@ -25,7 +25,14 @@ def common_fields(hostname: str) -> list[Field]:
 
 def _identity(hostname: str) -> list[Field]:
     return [
-        Field("evt.num", Type.UINT, "Sequence number of the event in this run, from 1.", lambda e: e.num, minimum=1),
+        Field(
+            "evt.num",
+            Type.UINT,
+            "Sequence number of the event in this run, from 1.",
+            lambda e: e.num,
+            minimum=1,
+            always=True,
+        ),
         Field("evt.source", Type.STRING, "Name of the event source.", lambda event: event.source),
         Field("evt.hostname", Type.STRING, "Name of the machine that evaluates the event.", lambda _event: hostname),
         Field("evt.is_async", Type.BOOL, "Whether the event was injected out of band.", lambda _event: False),

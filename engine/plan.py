@@ -278,18 +278,10 @@ def _by_range(test: Test) -> Const | None:
     values = [value for value in test.constants if isinstance(value, int)]
     if test.modifier or not values:
         return None
-    match test.op:
-        case "=" | "in" | "intersects" if all(value < least for value in values):
-            return FALSE
-        case "!=" if values[0] < least:
-            return TRUE
-        case "<" if values[0] <= least:
-            return FALSE
-        case "<=" if values[0] < least:
-            return FALSE
-        case ">" if values[0] < least:
-            return TRUE
-        case ">=" if values[0] <= least:
-            return TRUE
-        case _:
-            return None
+    low = values[0]
+    if test.op in ("=", "in", "intersects"):
+        return FALSE if all(value < least for value in values) else None
+    if (test.op == "<" and low <= least) or (test.op == "<=" and low < least):
+        return FALSE
+    holds = (test.op in ("!=", ">") and low < least) or (test.op == ">=" and low <= least)
+    return TRUE if holds and row.always else None
