@@ -12,6 +12,9 @@ from lanner.errors import Exit, RulesError, UserError
 BUNDLED = "bundled"
 """Stands for the shipped rules where a path is expected; ``bundled/aws`` for one folder of them."""
 
+TESTS = "tests"
+"""Name of the folders beside rules that hold tests of rules, not rules."""
+
 _SUFFIXES = (".yaml", ".yml")
 _HERE = Path(__file__).resolve().parent
 
@@ -44,7 +47,8 @@ def find(paths: Iterable[str]) -> list[Path]:
 def _expand(path: str) -> list[Path]:
     if path.rstrip("/") == BUNDLED or path.startswith(f"{BUNDLED}/"):
         folder = bundled() / path.removeprefix(BUNDLED).strip("/")
-        found = sorted(file for file in folder.rglob("*") if file.suffix in _SUFFIXES)
+        inside = (file for file in folder.rglob("*") if TESTS not in file.relative_to(folder).parts)
+        found = sorted(file for file in inside if file.suffix in _SUFFIXES)
     elif (folder := Path(path)).is_dir():
         found = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
     elif folder.exists():
