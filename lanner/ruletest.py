@@ -17,10 +17,9 @@ the cases as differences to it, laid over it key by key (a list or scalar replac
           - started: {eventName: StartLogging}
 
 ``like`` inside of an event or a case names the record to start from instead. ``given`` holds rule items that are loaded
-after the rules, such as overrides of lists and exceptions; ``output`` holds texts that the message of
-the first firing case must contain.
-``include`` at the top names files whose ``events`` are known too, and ``rules`` the rule files, both relative to the test
-file; without ``rules`` a file in a folder ``tests`` is about the rules in the folder above.
+after the rules, such as overrides of lists and exceptions; ``output`` holds texts that the message of the first firing
+case must contain. At the top, ``include`` names files whose ``events`` are known too, and ``rules`` the rule files, both
+relative to the test file; without ``rules`` a file in a folder ``tests`` is about the rules in the folder above.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""``lanner rules``: rule files checked, listed and described."""
+"""``lanner rules``: rule files checked, listed and described; tests of rules are beside, in ``ruletest``."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lanner.cli.options import RULES
+from lanner.cli.ruletest import test
 from lanner.errors import Exit, UserError
 
 if TYPE_CHECKING:
@@ -51,9 +52,12 @@ Examples:
 """
 
 
-@click.group(short_help="Check, list and describe rules.")
+@click.group(short_help="Check, list, describe and test rules.")
 def rules() -> None:
-    """Check, list and describe rules."""
+    """Check, list, describe and test rules."""
+
+
+rules.add_command(test)
 
 
 @rules.command(help=_CHECK_HELP, short_help="Say what is wrong with rule files.")
