@@ -101,11 +101,18 @@ def cloud() -> Iterator[Cloud]:
 
 def _furnished(endpoint: str, s3: Any, sqs: Any) -> Cloud:
     s3.create_bucket(Bucket=_BUCKET)
-    url = sqs.create_queue(QueueName=_QUEUE)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    _, dead_letters = _queue(sqs, f"{_QUEUE}-dead-letters", {})
+    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": 5}
+    url, arn = _queue(sqs, _QUEUE, {"VisibilityTimeout": "300", "RedrivePolicy": json.dumps(redrive)})
     announced = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
     s3.put_bucket_notification_configuration(Bucket=_BUCKET, NotificationConfiguration=announced)
     return Cloud(endpoint, url, s3, sqs)
+
+
+def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
+    """Make a queue; return its URL and ARN."""
+    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
 def free_port(port: int) -> int:

@@ -5,6 +5,7 @@ import sys
 
 
 def set_up() -> None:
-    """Send log lines of level info and above to standard error."""
+    """Send log lines to standard error: ours from level info on, those of libraries from warning on."""
     form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=form)
+    logging.getLogger("lanner").setLevel(logging.INFO)

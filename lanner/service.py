@@ -8,6 +8,7 @@ in can go out.
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ from lanner.terminal import wants_colour
 _log = logging.getLogger("lanner.service")
 
 NO_OUTBOX = ":none"
+_SAME_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both say what is one wish
 
 
 def load_ruleset(config: Config) -> RuleSet:
@@ -161,14 +163,18 @@ def _failed(consumers: Sequence["asyncio.Task[None]"]) -> bool:
 
 @contextlib.contextmanager
 def _signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the service in order, a second one at once."""
+    """Let SIGINT and SIGTERM end the service in order, and another one later at once."""
     loop = asyncio.get_running_loop()
+    first = math.inf
 
     def stop(number: int) -> None:
-        if stopping.is_set():
+        nonlocal first
+        if loop.time() > first + _SAME_SIGNAL:
             os._exit(128 + number)
-        _log.info("stopping: %s; once more to stop at once", signal.Signals(number).name)
-        stopping.set()
+        if not stopping.is_set():
+            first = loop.time()
+            _log.info("stopping: %s; once more to stop at once", signal.Signals(number).name)
+            stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)

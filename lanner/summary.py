@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from engine.priority import Priority
 from lanner.detect import Tally
 from lanner.scan import Outcome
+from lanner.terminal import painted
 
 
 def counted(number: int, noun: str) -> str:
@@ -12,24 +12,25 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def tally_lines(tally: Tally) -> Iterator[str]:
-    """Yield events by source, alerts by priority and rule, and failures."""
+def tally_lines(tally: Tally, colour: bool = False) -> Iterator[str]:
+    """Yield events by source, alerts by priority and rule, and failures; priorities coloured if asked for."""
     yield f"events: {tally.events.total():,}"
     for source, number in sorted(tally.events.items()):
         yield f"  {number:>7,}  {source}"
     yield f"alerts: {tally.alerts.total():,}"
     for (priority, rule), number in sorted(tally.alerts.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
-        yield f"  {number:>7,}  {Priority(priority).label:<13}  {rule}"
+        label = f"{priority.label:<13}"
+        yield f"  {number:>7,}  {painted(label, priority) if colour else label}  {rule}"
     for rule, number in tally.failures.items():
         yield f"rule {rule!r} failed on {counted(number, 'event')}: please report this as a defect of Lanner"
 
 
-def scan_lines(tally: Tally, outcome: Outcome) -> Iterator[str]:
-    """Yield the statistics of a scan."""
+def scan_lines(tally: Tally, outcome: Outcome, colour: bool = False) -> Iterator[str]:
+    """Yield the statistics of a scan; priorities coloured if asked for."""
     total = tally.events.total()
     speed = f", {total / outcome.seconds:,.0f} events/s" if outcome.seconds else ""
     yield f"scanned {counted(outcome.files, 'file')} in {outcome.seconds:.1f} s{speed}"
-    yield from tally_lines(tally)
+    yield from tally_lines(tally, colour)
     for reason, number in sorted(outcome.skipped.items()):
         yield f"skipped: {counted(number, 'record')}: {reason}"
         yield from (f"  {detail}" for detail in outcome.details[reason])

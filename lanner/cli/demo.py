@@ -1,5 +1,6 @@
 """``lanner demo``: the service on made-up events."""
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -55,6 +56,8 @@ def demo(keep: bool, port: int) -> Exit:
     from lanner import demo as stage
 
     port = stage.free_port(port)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="lanner-demo-") as folder:
             _say("Starting a stand-in for AWS and the service ...")
@@ -63,6 +66,7 @@ def demo(keep: bool, port: int) -> Exit:
                 if keep:
                     click.echo(_KEPT.format(url=service.url, endpoint=cloud.endpoint))
                     service.process.wait()
+                _say("All is read. Stopping the service, which says what it has seen:")
     except KeyboardInterrupt:
         return Exit.OK
     click.echo(_NEXT.format(samples=stage.SAMPLES))
@@ -79,7 +83,6 @@ def _play(cloud: "Cloud", service: "Service") -> None:
     _say(f"Uploading CloudTrail files to the bucket at {cloud.endpoint}; the queue announces them")
     cloud.upload(SAMPLES / "cloudtrail")
     service.wait_for(cloud.is_settled, "reading the CloudTrail files")
-    _say("All is read. Stopping the service, which says what it has seen:")
 
 
 def _say(text: str) -> None:

@@ -43,9 +43,7 @@ Exit status: 0 the condition held for some event, or all cases were answered
 @click.option("--source", help="Event source of the condition: aws_cloudtrail, k8s_audit or syscall.")
 @click.option("--explain", "explained", is_flag=True, help="For each event say what every field held.")
 @click.option("--matching", is_flag=True, help="Print only the events for which the condition holds.")
-@click.option(
-    "--cases", type=click.File("r", encoding="utf-8"), help="File of cases, one object a line."
-)
+@click.option("--cases", type=click.File("r", encoding="utf-8"), help="File of cases, one object a line.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines.")
 def eval(  # noqa: A001 - the verb's name
     arguments: tuple[str, ...],

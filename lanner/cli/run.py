@@ -1,5 +1,6 @@
 """``lanner run``: the service."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -50,6 +51,7 @@ def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dr
 
     from lanner import config, logs, service
     from lanner.summary import tally_lines
+    from lanner.terminal import wants_colour
 
     loaded = config.load(path, overrides)
     if rules:
@@ -60,8 +62,8 @@ def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dr
         return Exit.OK
     logs.set_up()
     status, tally = asyncio.run(service.serve(loaded, ruleset))
-    for line in tally_lines(tally):
-        click.echo(line, err=True)
+    for line in tally_lines(tally, wants_colour(sys.stderr)):
+        click.echo(line, err=True, color=True)
     return status
 
 

@@ -72,8 +72,8 @@ def scan(
     payloads = _find(paths)
     scan = Scan(_detector(rules, min_priority, rule_matching), source or "")
     _print_alerts(scan, payloads, LineForm(as_json, iso_time, wants_colour(sys.stdout)))
-    for line in scan_lines(scan.detector.tally, scan.outcome):
-        click.echo(line, err=True)
+    for line in scan_lines(scan.detector.tally, scan.outcome, wants_colour(sys.stderr)):
+        click.echo(line, err=True, color=True)
     failed = (fail_on is not None and scan.detector.tally.reached(fail_on)) or (strict and scan.outcome.unreadable)
     return Exit.FOUND if failed else Exit.OK
 
