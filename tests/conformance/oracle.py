@@ -23,7 +23,8 @@ from tests.shared import SHARED
 Record = dict[str, Any]
 
 SOURCES = {"ct": "aws_cloudtrail", "ka": "k8s_audit"}
-CATALOG = build_catalog(hostname="oracle")
+HOSTNAME = "oracle"
+CATALOG = build_catalog(HOSTNAME)
 _TO_EVENT = {"ct": cloudtrail_event, "ka": audit_event}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.common import common_fields
 from engine.event import Event
-from engine.fields import Field, FieldCatalog, FieldTable, Match, Type
+from engine.fields import Field, FieldTable, Match, Type
 from ingest.syscalls.fields import SOURCE, syscall_table
 from tests.conformance.oracle import CATALOG, lines
 
@@ -61,7 +61,7 @@ def _value(kind: Type, found: Any) -> Any:
     return found
 
 
-HOST = FieldCatalog({**CATALOG.tables, SOURCE: host_table()})
+HOST = replace(CATALOG, tables={**CATALOG.tables, SOURCE: host_table()})
 
 
 def replayed(capture: str) -> list[Event]:

@@ -31,7 +31,7 @@ from engine.load import LoadOptions, LoadResult, load_rules
 from engine.parser import ParseFailure, parse_condition
 from engine.priority import Priority
 from engine.rulefile import RuleFile
-from engine.selection import parse_selection
+from engine.selection import Selection
 from ingest.syscalls.fields import syscall_table
 from tests.engine import testfields
 
@@ -83,7 +83,9 @@ def files(case: Case) -> list[RuleFile]:
 def load(case: Case) -> LoadResult:
     options = LoadOptions(
         min_priority=Priority.parse(case.get("min_priority", "debug")),
-        selection=parse_selection(case.get("selection", [])),
+        selection=[
+            Selection(word == "enable", **which) for entry in case.get("selection", []) for word, which in entry.items()
+        ],
     )
     return load_rules(files(case), CATALOG, options)
 

@@ -10,7 +10,7 @@ from engine.alert import make_alert
 from engine.evaluate import Engine
 from engine.load import AppendOutput, LoadOptions, load_rules
 from engine.rulefile import RuleFile
-from engine.selection import parse_selection
+from engine.selection import Selection
 from tests.conformance.oracle import lines, read_text
 from tests.conformance.recorded_host import HOST, replayed
 from tests.shared import needs_shared
@@ -27,9 +27,8 @@ RULES = ("falco_rules", "falco-incubating_rules", "falco-sandbox_rules", "falco-
 @cache
 def engine(everything: bool) -> Engine:
     options = LoadOptions(
-        selection=parse_selection([{"enable": {"rule": "*"}}] if everything else []),
+        selection=[Selection(True, rule="*")] if everything else [],
         append_output=[AppendOutput(extra_fields=(("evt.num", "%evt.num"),))],
-        plugins={"container": "0.6.0"},
     )
     names = [f"falco-rules/falcosecurity-rules/{name}.yaml" for name in RULES]
     result = load_rules([RuleFile(name, read_text(name)) for name in names], HOST, options)

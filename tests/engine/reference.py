@@ -195,7 +195,9 @@ def with_list(node: Compare, kind: Type, value: Any, constants: list[Any]) -> bo
 
 
 def list_with(op: str, kind: Type, values: Sequence[Any], constants: list[Any]) -> bool:
-    """Compare a list with constants (2.5)."""
+    """Compare a list with constants (2.5); "contains" asks some element, as rules of old engine versions mean it."""
+    if op == "contains":
+        return any(compare(op, kind, value, constants[0]) for value in values)
     hits = [any(compare("=", kind, value, item) for item in constants) for value in values]
     return all(hits) if op == "in" else any(hits)
 

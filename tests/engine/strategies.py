@@ -257,6 +257,7 @@ KINDS = (
 )
 LIST_KINDS = (
     Kind(Type.STRING, text_list_operands, ("in", "intersects")),
+    Kind(Type.STRING, text_lists, ("contains",), right=False),
     Kind(Type.UINT, st.just(_field("lu")), ("in", "intersects")),
     Kind(Type.IPADDR, st.just(_field("lip")), ("in", "intersects")),
     Kind(Type.IPNET, st.just(_field("lnet")), ("in", "intersects"), right=False),
@@ -292,9 +293,13 @@ def _with_constants(draw: st.DrawFn, kind: Type, left: FieldRef | Transform, op:
     if op in LIST_OPERATORS:
         return Compare(left, op, "", Values(tuple(draw(st.lists(values, max_size=3))), None, AT), AT)
     modifier = draw(st.sampled_from(("", "", "", "oneof", "anyof", "allof")))
-    if modifier:
+    if modifier and not _is_list(left):
         return Compare(left, op, modifier, Values(tuple(draw(st.lists(values, max_size=3))), None, AT), AT)
     return Compare(left, op, "", draw(values), AT)
+
+
+def _is_list(left: FieldRef | Transform) -> bool:
+    return isinstance(left, FieldRef) and testfields.TABLE.fields[left.name].is_list
 
 
 @st.composite
