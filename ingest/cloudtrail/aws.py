@@ -83,8 +83,9 @@ def call_errors() -> tuple[type[Exception], ...]:
     """List what a call to AWS may raise: the SDK's errors, and the transport's that the SDK does not wrap."""
     from aiohttp import ClientError as TransportError
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
-    return (ClientError, BotoCoreError, TransportError, TimeoutError, OSError)
+    return (ClientError, BotoCoreError, ResponseParserError, TransportError, TimeoutError, OSError)
 
 
 def describe(error: BaseException) -> str:

@@ -25,7 +25,9 @@ class Delivery:
         """Wait until all of it is in custody, repeats included; False when some is not."""
         futures = [claim.settled for claim in self.claims]
         futures += [other.settled for claim in self.claims for other in claim.waits_for]
-        return all(await asyncio.gather(*futures)) if futures else True
+        if futures:
+            await asyncio.wait(futures)  # unlike gather, leaves them to others when this wait is cancelled
+        return all(future.result() for future in futures)
 
 
 class Deliveries:

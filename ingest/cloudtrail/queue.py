@@ -1,4 +1,4 @@
-"""One SQS queue: its address, and receiving, extending, hiding, deleting and moving its messages."""
+"""One SQS queue: its address, and the calls that receive, extend, hide, delete and move its messages."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,6 @@ logger = logging.getLogger("lanner.cloudtrail")
 
 _LONGEST_LEASE = 43_200  # SQS ends a lease 12 hours after the receive, whatever is asked for
 _BATCH = 10
-_DELETE_DELAY = 0.2
-_DELETE_ATTEMPTS = 3
 _BODY_LIMIT = 1024 * 1024 - 4096  # leaves room for attributes below SQS's limit of 1 MiB
 _REGION_IN_HOST = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.")
 
@@ -89,7 +87,6 @@ class Queue:
         self._options = options
         self._address = address
         self._counters = counters
-        self._deletes: asyncio.Queue[tuple[Held, asyncio.Future[bool]]] = asyncio.Queue()
         self.url = address.url
         self.redrives = False
 
@@ -186,56 +183,16 @@ class Queue:
         self._counters["lease_lost"] += 1
         logger.warning("message %s is no longer ours and will come again: %s", held.id, why)
 
-    async def delete(self, held: Held) -> bool:
-        """Delete a message together with others; False when the queue refused, so that it may come again."""
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._deletes.put_nowait((held, done))
-        return await done
-
-    async def run_deletes(self) -> None:
-        """Send the deletes, up to ten at a time; runs until cancelled."""
-        while True:
-            batch = [await self._deletes.get()]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DELETE_DELAY):
-                    while len(batch) < _BATCH:
-                        batch.append(await self._deletes.get())
-            await self._delete_batch(batch)
-
-    async def _delete_batch(self, batch: list[tuple[Held, "asyncio.Future[bool]"]]) -> None:
-        left = dict(enumerate(batch))
-        for attempt in range(_DELETE_ATTEMPTS):
-            refused = await self._try_delete({n: held for n, (held, _) in left.items()})
-            for n, retry in list(refused.items()):
-                if not retry:
-                    self._deleted(left.pop(n), False)
-            for n in [n for n in left if n not in refused]:
-                self._deleted(left.pop(n), True)
-            if not left:
-                return
-            await asyncio.sleep(_DELETE_DELAY * 2**attempt)
-        for entry in left.values():
-            self._deleted(entry, False)
-
-    def _deleted(self, entry: tuple[Held, "asyncio.Future[bool]"], done: bool) -> None:
-        held, future = entry
-        held.lost = held.lost or done  # a heartbeat on its way meets a deleted message
-        if not done:
-            self._counters["deletes_failed"] += 1
-            logger.warning("message %s could not be deleted and may come again", held.id)
-        if not future.done():
-            future.set_result(done)
-
-    async def _try_delete(self, messages: dict[int, Held]) -> dict[int, bool]:
-        """Delete messages; return those not deleted, with whether another try makes sense."""
-        entries = [{"Id": str(n), "ReceiptHandle": held.handle} for n, held in messages.items()]
+    async def delete(self, messages: Sequence[Held]) -> dict[Held, bool]:
+        """Delete up to ten messages; return those that were not, with whether another try makes sense."""
+        entries = [{"Id": str(n), "ReceiptHandle": held.handle} for n, held in enumerate(messages)]
         try:
             client = await self._clients.control()
             answer = await client.delete_message_batch(QueueUrl=self.url, Entries=entries)
         except aws.call_errors() as error:
             logger.warning("queue %s: delete failed: %s", self._address.name, aws.describe(error))
             return dict.fromkeys(messages, True)
-        return {int(failed["Id"]): not failed.get("SenderFault") for failed in answer.get("Failed", [])}
+        return {messages[int(failed["Id"])]: not failed.get("SenderFault") for failed in answer.get("Failed", [])}
 
     async def send_to_dlq(self, held: Held, reason: str) -> bool:
         """Copy a poison message to ``dlq_url``; False when that failed."""

@@ -12,6 +12,7 @@ from ingest.base import Batch, Health, SourceError
 from ingest.cloudtrail import aws, record
 from ingest.cloudtrail.aws import Clients, Fault
 from ingest.cloudtrail.breaker import Breaker
+from ingest.cloudtrail.deletes import Deletes
 from ingest.cloudtrail.intake import Fate, Intake, Outcome, Part, worst
 from ingest.cloudtrail.options import SqsOptions
 from ingest.cloudtrail.queue import Held, Queue, parse_address
@@ -47,6 +48,7 @@ class SqsSource:
         address = parse_address(options.queue)
         self._clients = Clients(options.aws, address.region, options.objects.concurrency + options.pollers + 8)
         self._queue = Queue(self._clients, options, address, self.counters)
+        self._deletes = Deletes(self._queue, self.counters)
         denied = Breaker(first=options.access_pause, longest=options.access_pause_max)
         self._intake = Intake(self._clients, options.objects, options.dedup, self.counters, denied)
         self._queue_denied = Breaker(1, 1, options.access_pause, options.access_pause_max)
@@ -69,7 +71,7 @@ class SqsSource:
         except SourceError:
             await self._clients.close()
             raise
-        self._helpers = {asyncio.create_task(self._heartbeat()), asyncio.create_task(self._queue.run_deletes())}
+        self._helpers = {asyncio.create_task(self._heartbeat()), asyncio.create_task(self._deletes.run())}
         self._pollers = {asyncio.create_task(self._poll()) for _ in range(self._options.pollers)}
         for poller in self._pollers:
             poller.add_done_callback(self._poller_ended)
@@ -109,9 +111,18 @@ class SqsSource:
 
     async def _poll(self) -> None:
         while not self._stopping.is_set():
-            room = await self._room()
-            if room:
-                await self._poll_once(room)
+            try:
+                room = await self._room()
+                if room:
+                    await self._poll_once(room)
+            except Exception as error:  # an answer nobody expected must not end the polling
+                self._internal_error("polling", error)
+                self._ended_probe()
+                await self._sleep(_UNREACHABLE_PAUSE)
+
+    def _internal_error(self, where: str, error: Exception) -> None:
+        self.counters["internal_errors"] += 1
+        logger.error("%s: %s: %s", where, type(error).__name__, error)
 
     async def _room(self) -> int:
         """Say how many messages may be received now; when none, wait for a change and return 0."""
@@ -193,7 +204,10 @@ class SqsSource:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(self._options.visibility_timeout * self._options.heartbeat)
-            await self._queue.extend([held for held in self._held if not held.lost])
+            try:
+                await self._queue.extend([held for held in self._held if not held.lost])
+            except Exception as error:  # nor the heartbeat
+                self._internal_error("heartbeat", error)
 
     # One message
 
@@ -201,13 +215,12 @@ class SqsSource:
         """Read, settle and end a message. When cancelled it stays held, and ``stop`` gives it back."""
         try:
             if self._options.delete == "on_receive":
-                held.lost = await self._queue.delete(held)
+                held.lost = await self._deletes.delete(held)
             parts = await self._begin(held)
             outcomes = await asyncio.gather(*(part.settle() for part in parts))
             await self._finish(held, worst(outcomes))
         except Exception as error:  # whatever it is, it costs this message alone
-            self.counters["internal_errors"] += 1
-            logger.error("message %s: %s: %s", held.id, type(error).__name__, error)
+            self._internal_error(f"message {held.id}", error)
             await self._give_back(held, self._backoff(held))
         self._held.discard(held)
         self._ended_probe()
@@ -238,7 +251,7 @@ class SqsSource:
     async def _delete(self, held: Held) -> None:
         if self._options.delete == "never":
             self.counters["messages:kept"] += 1
-        elif not held.lost and await self._queue.delete(held):
+        elif not held.lost and await self._deletes.delete(held):
             self.counters["messages:deleted"] += 1
 
     async def _missing(self, held: Held, outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -138,6 +139,49 @@ async def test_too_many_messages_in_flight_or_a_broken_service_is_waited_out(aws
         await run.until_count("messages:deleted", 1)
 
     assert run.source.counters["poll_errors"] == 2
+
+
+@pytest.mark.parametrize("answer", [{"Messages": [{"Body": "{}"}]}, {"Messages": "?"}, [1], "?"])
+async def test_an_answer_that_nobody_expected_does_not_end_the_polling(aws: Aws, door: Proxy, answer: Any) -> None:
+    url = aws.queue()
+    aws.send(url, trail_record(1))
+    door.fault = answer_to("ReceiveMessage", lambda seen: sqs_answer(answer), times=1)
+
+    async with running(through(door, url)) as run:
+        await run.until_count("messages:deleted", 1)
+
+    assert run.ids == [1]
+
+
+async def test_nothing_is_lost_in_a_storm_of_faults(aws: Aws, door: Proxy) -> None:
+    """Two consumers, every request may fail, every batch may be refused: each event is delivered, the queue empties."""
+    url, dead = aws.queue_with_dlq(max_receives=100)
+    aws.bucket()
+    for n in range(30):
+        keys = [aws.put(trail_key(f"file{n}-{m}"), [trail_record(3 * n + m), trail_record(3 * n)]) for m in range(3)]
+        aws.announce(url, *keys)
+    chance = random.Random(17)
+    sqs_faults = [lambda: sqs_error("InternalFailure", 500), lambda: sqs_error("RequestThrottled", 400)]
+    s3_faults = [lambda: s3_error("SlowDown", 503), lambda: web.Response(body=b"\x1f\x8b damaged"), CutOff]
+
+    def storm(seen: Seen) -> Any:
+        if chance.random() > 0.15 or seen.action == "GetQueueAttributes":
+            return None
+        return chance.choice(s3_faults if seen.action == "GET" else sqs_faults)()
+
+    async def moody(run: Run[SqsSource], batch: Batch) -> None:
+        await (batch.nack("no") if chance.random() < 0.15 else take(run, batch))
+
+    door.fault = storm
+    options = through(door, url, max_inflight_messages=10)
+    async with running(options, moody) as one, running(options, moody) as two:
+        await one.until(lambda: aws.left(url) == 0, limit=60)
+
+    assert set(one.ids) | set(two.ids) == set(range(90))
+    assert len(one.ids) == len(set(one.ids))
+    assert len(two.ids) == len(set(two.ids))
+    assert aws.left(dead) == 0
+    assert one.source.counters["internal_errors"] == two.source.counters["internal_errors"] == 0
 
 
 # Downloads
