@@ -89,7 +89,8 @@ def load_rules(files: Sequence[RuleFile], catalog: FieldCatalog, options: LoadOp
     collection = read_files(files, catalog.sources, report, ENGINE_VERSION, catalog.plugins)
     loader = _Loader(collection, catalog, options, report)
     rules = loader.rules()
-    loader.unused()
+    if not report.errors:
+        loader.unused()  # a rule that does not load may be the one that uses them
     return LoadResult(None if report.errors else loader.ruleset(rules), report)
 
 
@@ -117,7 +118,7 @@ class _Loader:
         try:
             tree = self.resolver.rule(definition)
         except Unresolved:
-            return []
+            return self._only_outputs(definition)
         every = definition.sources == ("any",)
         sources = self.catalog.sources if every else definition.sources
         partial = every or len(sources) > 1
@@ -128,6 +129,17 @@ class _Loader:
             item = ("rule", definition.name)
             self.report.add(Diagnostic("never-matches", "LOAD_ERR_COMPILE_CONDITION", message, span, item=item))
         return found
+
+    def _only_outputs(self, definition: RuleDef) -> list[Rule]:
+        """Check the output of a rule whose condition is wrong, so that both are told in one go."""
+        for source in definition.sources:
+            if source in self.catalog.tables:
+                here = Report()
+                checker = self._checker(source, len(definition.sources) > 1)
+                checker.begin(here, ("rule", definition.name))
+                self._output(definition, checker)
+                self._settle(definition, here)
+        return []
 
     def _for_source(self, definition: RuleDef, tree: Node, source: str, partial: bool) -> Rule | None:
         here = Report()

@@ -1,4 +1,4 @@
-"""``lanner rules``: rule files checked, listed and described; tests of rules are beside, in ``ruletest``."""
+"""``lanner rules``: rule files checked, listed and described; ``show`` and ``test`` are beside, each in its module."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lanner.cli.options import RULES
+from lanner.cli.ruleshow import show
 from lanner.cli.ruletest import test
 from lanner.errors import Exit, UserError
 
@@ -52,12 +53,13 @@ Examples:
 """
 
 
-@click.group(short_help="Check, list, describe and test rules.")
+@click.group(short_help="Check, list, describe, show and test rules.")
 def rules() -> None:
-    """Check, list, describe and test rules."""
+    """Check, list, describe, show and test rules."""
 
 
 rules.add_command(test)
+rules.add_command(show)
 
 
 @rules.command(help=_CHECK_HELP, short_help="Say what is wrong with rule files.")

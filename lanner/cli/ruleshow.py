@@ -1,0 +1,45 @@
+"""``lanner rules show``: what the engine made of a rule."""
+
+import click
+
+from lanner.cli.options import RULES
+from lanner.errors import Exit, UserError
+
+_HELP = """
+Show what the engine made of a rule: its tree with macros opened, how events find it, and the Python it runs as.
+
+\b
+Examples:
+  lanner rules show 'Trail stopped or deleted'
+  lanner rules show 'My rule' -r my_rules.yaml --code
+"""
+
+
+@click.command(help=_HELP, short_help="Show the tree, the plan or the code of a rule.")
+@click.argument("name")
+@RULES
+@click.option("--tree", "views", flag_value="tree", help="Only the tree of the condition.")
+@click.option("--plan", "views", flag_value="plan", help="Only what leads events to the rule.")
+@click.option("--code", "views", flag_value="code", help="Only the generated Python.")
+def show(name: str, rules: tuple[str, ...], views: str | None) -> Exit:
+    """Show a rule."""
+    from engine import show as views_of
+    from engine.evaluate import Engine
+    from engine.load import LoadOptions
+    from engine.selection import Selection
+    from lanner import rulefiles
+    from lanner.catalog import build_catalog
+    from lanner.hostname import hostname
+
+    everything = LoadOptions(selection=(Selection(True, rule=name),))
+    engine = Engine(rulefiles.load(rules, build_catalog(hostname()), everything))
+    found = [rule for rule in engine.ruleset.rules if rule.name == name]
+    if not found:
+        raise UserError(f"no rule is called {name!r}; lanner rules list shows their names")
+    for rule in found:
+        index = engine.index(rule.source)
+        assert index is not None
+        texts = {"tree": views_of.tree(rule), "plan": views_of.plan(rule, index), "code": views_of.code(rule, index)}
+        for view in [views] if views else texts:
+            click.echo(f"# {rule.name} ({rule.source}): {view}\n{texts[view]}\n")
+    return Exit.OK
