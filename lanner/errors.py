@@ -22,7 +22,7 @@ EXIT_MEANING: dict[Exit, str] = {
     Exit.USAGE: "the command line or the configuration is wrong",
     Exit.RULES: "a rule file is wrong",
     Exit.SOURCE: "a source cannot start or ended with an error",
-    Exit.OUTPUT: "an output or the outbox cannot be opened, or alerts are left in it",
+    Exit.OUTPUT: "an output or the outbox cannot be opened",
 }
 
 

@@ -11,8 +11,15 @@ import click
 from lanner import __version__
 from lanner.errors import EXIT_MEANING, Exit, RulesError, UserError
 
-VERBS = ("scan", "run", "demo", "eval", "rules", "fields")
-"""Each is the command of this name in the module of this name beside this file."""
+VERBS = {
+    "scan": "Detect in files: CloudTrail and Kubernetes audit logs.",
+    "run": "Run the service: sources in, alerts out.",
+    "demo": "Watch it work on made-up events.",
+    "eval": "Try a condition on events.",
+    "rules": "Check, list and describe rules.",
+    "fields": "List the fields that rules can use.",
+}
+"""Each is the command of this name in the module of this name beside this file, with its line in the help."""
 
 _INTERRUPTED = 130
 _EXAMPLES = """
@@ -33,6 +40,11 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which people meet them."""
         return list(VERBS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a verb; an unknown one is a usage error that names the nearest."""

@@ -48,7 +48,7 @@ Still listening; Ctrl-C ends it. Send it events of your own:
 """
 
 
-@click.command(help=_HELP, short_help="Watch it work on made-up events.")
+@click.command(help=_HELP)
 @click.option("--keep", is_flag=True, help="Stay after the samples, until Ctrl-C.")
 @click.option("--port", default=9765, show_default=True, help="Port of the audit webhook; 0 for any free one.")
 def demo(keep: bool, port: int) -> Exit:

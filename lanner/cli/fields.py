@@ -19,7 +19,7 @@ Examples:
 """
 
 
-@click.command(help=_HELP, short_help="List the fields that rules can use.")
+@click.command(help=_HELP)
 @click.argument("source", required=False, metavar="[SOURCE]")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @click.option("-N", "--names", is_flag=True, help="Names only.")

@@ -15,7 +15,7 @@ Examples:
 """
 
 
-@click.command(help=_HELP, short_help="Show the tree, the plan or the code of a rule.")
+@click.command(help=_HELP)
 @click.argument("name")
 @RULES
 @click.option("--tree", "views", flag_value="tree", help="Only the tree of the condition.")

@@ -37,7 +37,7 @@ Exit status:
 """
 
 
-@click.command(help=_HELP, short_help="Run the service: sources in, alerts out.")
+@click.command(help=_HELP)
 @click.option("-c", "--config", "path", metavar="FILE", help="Configuration file.")
 @RULES
 @click.option(

@@ -40,7 +40,7 @@ Exit status:
 """
 
 
-@click.command(help=_HELP, short_help="Detect in files: CloudTrail and Kubernetes audit logs.")
+@click.command(help=_HELP)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @RULES
 @click.option(

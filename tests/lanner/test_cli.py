@@ -1,0 +1,85 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lanner import __version__
+from lanner.cli.app import VERBS, status_of
+from lanner.errors import Exit
+from tests.lanner.support import ROOT, command, environment, lanner
+
+HEAVY = ("aiohttp", "aiobotocore", "boto3", "botocore", "lark", "moto", "rich", "re2", "yaml", "msgspec")
+
+
+def test_version() -> None:
+    done = lanner("--version")
+    assert (done.returncode, done.stdout) == (0, f"lanner {__version__}\n")
+
+
+def test_help_names_every_verb_and_the_exit_statuses() -> None:
+    done = lanner("--help")
+    assert done.returncode == 0
+    assert all(f"\n  {verb} " in done.stdout for verb in VERBS)
+    assert "Examples:" in done.stdout
+    assert all(f" {status.value}  " in done.stdout for status in Exit)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_teaches(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of([verb, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"Usage: lanner {verb}")
+    if verb != "rules":
+        assert "Examples:" in told
+        assert f"lanner {verb}" in told.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("verb", [[], *[[verb] for verb in VERBS]])
+def test_help_loads_nothing_heavy(verb: list[str]) -> None:
+    code = (
+        "import sys; from lanner.cli.app import status_of; "
+        f"status_of({[*verb, '--help']!r}); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    heavy = {"lark", "re2"} if verb == ["eval"] else set()
+    assert set(ast.literal_eval(done.stderr)) == heavy
+
+
+def test_without_a_verb_the_help_is_shown_as_a_usage_error() -> None:
+    done = lanner()
+    assert done.returncode == 2
+    assert "Usage: lanner" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["scna"], ["scan"], ["scan", "--nope", "."], ["run", "--min-priority"]])
+def test_usage_errors_exit_2_without_traceback(arguments: list[str]) -> None:
+    done = lanner(*arguments)
+    assert done.returncode == 2
+    assert "Error:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_priority_names_the_known_ones() -> None:
+    done = lanner("scan", ".", "--fail-on", "loud")
+    assert done.returncode == 2
+    assert "unknown priority 'loud'; one of emergency" in done.stderr
+
+
+def test_a_closed_standard_output_ends_the_command_quietly(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("rules", "describe", "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr is not None
+    told = process.stderr.read()
+    assert (process.wait(60), told) == (0, b"")
