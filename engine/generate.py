@@ -6,7 +6,6 @@ that is filled on first use, a macro used twice likewise, constants are reached 
 the generated text: names are made here, and every constant is passed by reference.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from engine.event import Event
 from engine.fields import Field, Match, Type
+from engine.jsontext import text
 from engine.patterns import glob, pmatch, regex, simple_glob
 from engine.transformers import TRANSFORMERS, concat, count, getopt, join, lower
 from engine.typed import (
@@ -40,21 +40,8 @@ MAX_EXPRESSION = 40
 """Levels of one Python expression; deeper conditions go on in a helper function."""
 
 
-def text_of(value: Any) -> str | None:
-    """
-    Render a JSON value of a plain text field: null is absent, objects and arrays are compact JSON.
-
-    Source: spec fields 9, Q1 and Q2.
-    """
-    if value is None or isinstance(value, str):
-        return value
-    if value is True or value is False:
-        return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 _EMPTY: dict[str, Any] = {}
-BUILTINS: dict[str, Any] = {"UNSET": UNSET, "EMPTY": _EMPTY, "TEXT": text_of, "LOWER": lower, "NET": in_network}
+BUILTINS: dict[str, Any] = {"UNSET": UNSET, "EMPTY": _EMPTY, "TEXT": text, "LOWER": lower, "NET": in_network}
 
 
 def read_path(event: Event, path: Sequence[str]) -> str | None:
@@ -62,7 +49,7 @@ def read_path(event: Event, path: Sequence[str]) -> str | None:
     here: Any = event.record
     for key in path:
         here = here.get(key) if type(here) is dict else None
-    return text_of(here)
+    return text(here)
 
 
 def field_getter(row: Field) -> Callable[..., Any]:

@@ -19,7 +19,6 @@ NA = "<NA>"
 MANY_EVENT_TYPES = 100
 _TRANSFORMED = re.compile(rf"(?:{'|'.join(TRANSFORMERS)})\(.*\)\Z", re.DOTALL)
 _ANCHORED = re.compile(r"\^?(?:\.[+*?])?[^\\^$.|?*+()\[\]{}]*(?:\.[+*?])?\$?")
-_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 
 
 def _warning(slug: str, code: str, message: str, at: At, rule: RuleDef, hint: str = "") -> Diagnostic:
@@ -69,7 +68,7 @@ def _looks_like_code(literal: Literal, node: Compare, table: FieldTable, rule: R
     elif _TRANSFORMED.match(squeezed):
         message = f"'{literal.value}' is compared as text, but looks like a transformer"
         yield _warning("text-like-transformer", "LOAD_COMPILE_CONDITION", message, literal.at, rule)
-    elif node.op == "regex" and _SPECIAL.search(literal.value) and _ANCHORED.fullmatch(literal.value):
+    elif node.op == "regex" and _ANCHORED.fullmatch(literal.value):
         message = "the pattern needs no regular expression"
         hint = "use =, contains, startswith or endswith"
         yield _warning("plain-regex", "LOAD_COMPILE_CONDITION", message, literal.at, rule, hint)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.fields import FieldTable
-from engine.generate import text_of, value_test
+from engine.generate import value_test
+from engine.jsontext import text
 from engine.typed import FALSE, TRUE, All, Checked, Const, Either, FieldValue, Negation, Shared, Test, walk
 
 OTHER = "\0other"
@@ -163,7 +164,7 @@ class Classes(dict[str | None, ValueClass]):
 
     def __missing__(self, value: Any) -> ValueClass:
         if value is not None and type(value) is not str:
-            return self._classify(text_of(value))  # not remembered: 1, 1.0 and True are one key, but not one text
+            return self._classify(text(value))  # not remembered: 1, 1.0 and True are one key, but not one text
         if len(self) >= MAX_VALUES:
             self.clear()
         found = self[value] = self._classify(value)

@@ -8,19 +8,12 @@ import msgspec
 
 from engine.event import Event, Record
 from engine.fields import Arg, Field, Getter, Type
+from engine.jsontext import text
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
-
-
-def compact(value: Any) -> str | None:
-    """Return a JSON value as JSON text without blanks, keys in the order of the record; None when it cannot be text."""
-    try:
-        return _encode(value).decode()
-    except (RecursionError, UnicodeEncodeError):
-        return None
 
 
 def canonical_bytes(record: Record) -> bytes:
@@ -29,15 +22,6 @@ def canonical_bytes(record: Record) -> bytes:
         return _encode_sorted(record)
     except (RecursionError, UnicodeEncodeError):
         return repr(sorted((key, value) for key, value in record.items() if isinstance(value, str))).encode()
-
-
-def text(value: Any) -> str | None:
-    """Return what a field shows of a JSON value: strings as they are, null is absent, all else is its JSON text."""
-    if value.__class__ is str:
-        return value
-    if value is None:
-        return None
-    return compact(value)
 
 
 def value_at(record: Any, *path: str) -> Any:

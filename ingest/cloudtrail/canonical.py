@@ -9,12 +9,13 @@ from typing import Any
 
 from engine.event import Event
 from engine.fields import Getter
+from engine.jsontext import text
 from ingest.canonical import canonical_fields
 from ingest.cloudtrail import actions, values
 from ingest.cloudtrail.targets import target, target_kind
 from ingest.cloudtrail.values import identity, request
 from ingest.indicators import INDICATORS, packed_ip
-from ingest.jsonfields import text, text_at, value_at
+from ingest.jsonfields import text_at, value_at
 
 _ANONYMOUS = frozenset({"anonymous", "ANONYMOUS_PRINCIPAL"})
 _TYPES = {

@@ -1,8 +1,9 @@
 """What a call acted on: the resource that the record names, else what the request asks for."""
 
 from engine.event import Event, Record
+from engine.jsontext import text
 from ingest.cloudtrail.values import request, s3_uri, short_source
-from ingest.jsonfields import text, text_at, value_at
+from ingest.jsonfields import text_at, value_at
 
 _KIND_OF_KEY = {
     # In order of precedence: a key that names what is acted on stands before one that names what it belongs to.

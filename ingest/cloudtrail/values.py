@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.event import Event, Record
+from engine.jsontext import compact, text
 from ingest.cloudtrail import actions
-from ingest.jsonfields import compact, text, text_at, value_at
+from ingest.jsonfields import text_at, value_at
 
 _SUFFIX = ".amazonaws.com"
 _PUBLIC_ACCESS_FLAGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 
 from engine.event import Event
 from engine.fields import Arg, Field, FieldTable, Getter, Type, table
-from ingest.jsonfields import compact, json_fields, path_getter, text, text_at, value_at
+from engine.jsontext import compact, text
+from ingest.jsonfields import json_fields, path_getter, text_at, value_at
 from ingest.k8saudit import canonical, pods
 from ingest.k8saudit.record import SOURCE
 from ingest.k8saudit.values import SUBJECTS, elements, subjects, texts

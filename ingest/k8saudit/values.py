@@ -3,7 +3,8 @@
 from typing import Any
 
 from engine.event import Record
-from ingest.jsonfields import text, value_at
+from engine.jsontext import text
+from ingest.jsonfields import value_at
 
 SUBJECTS = ("requestObject", "subjects")
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from engine.event import Event
 from engine.fields import Field
-from ingest.jsonfields import at_pointer, canonical_bytes, compact, json_fields, path_field, text, text_at, value_at
+from engine.jsontext import compact, text
+from ingest.jsonfields import at_pointer, canonical_bytes, json_fields, path_field, text_at, value_at
 
 FIELDS: dict[str, Field] = {row.name: row for row in json_fields()}
 RECORD = {

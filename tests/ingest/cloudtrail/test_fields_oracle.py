@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from engine.jsontext import compact
 from ingest.cloudtrail.record import to_event
-from ingest.jsonfields import compact, value_at
+from ingest.jsonfields import value_at
 from tests.ingest.cloudtrail.samples import Json, answers, ask, lines, recorded
 from tests.shared import SHARED, needs_shared
 
