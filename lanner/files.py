@@ -38,31 +38,35 @@ def read_events(
     Raises:
         Unreadable: The file, or the rest of it, cannot be read; what could be was yielded before.
     """
+    unknown = ""
     try:
         with opened(path) as stream:
             for piece in pieces(stream, advance):
-                yield _decoded(piece, path, source)
+                known = FORMATS[source] if source else tell(piece.data)
+                if known:
+                    yield _decoded(piece, path, known)
+                else:
+                    unknown = unknown or _why_unknown(piece.data)
     except PayloadError as error:
         raise Unreadable(path, error.detail) from None
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
+    if unknown:
+        raise Unreadable(path, unknown)
 
 
-def _decoded(piece: Piece, path: str, source: str) -> Decoded:
-    known = FORMATS[source] if source else _told(piece, path)
+def _decoded(piece: Piece, path: str, known: Format) -> Decoded:
     decoded = known.decode(piece.data, path)
     if piece.line > 1:
         decoded.skipped = [(reason, f"from line {piece.line}: {detail}") for reason, detail in decoded.skipped]
     return decoded
 
 
-def _told(piece: Piece, path: str) -> Format:
-    known = tell(piece.data)
-    if known:
-        return known
-    if not piece.data.strip():
-        raise Unreadable(path, "the file is empty")
-    first = next(json_values(piece.data))
+def _why_unknown(data: bytes) -> str:
+    """Say why no format was told; nothing is said of blanks."""
+    first = next(json_values(data), None)
+    if first is None:
+        return ""
     if first.error:
-        raise Unreadable(path, f"not JSON: {first.where}: {first.error}")
-    raise Unreadable(path, f"holds no records of {' or '.join(FORMATS)}; --source says what it holds")
+        return f"not JSON: {first.where}: {first.error}"
+    return f"holds no records of {' or '.join(FORMATS)}; --source says what it holds"
