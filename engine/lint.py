@@ -18,7 +18,7 @@ from engine.typed import Checked
 NA = "<NA>"
 MANY_EVENT_TYPES = 100
 _TRANSFORMED = re.compile(rf"(?:{'|'.join(TRANSFORMERS)})\(.*\)\Z", re.DOTALL)
-_ANCHORED = re.compile(r"\^?(?:\.[+*?])?[^\\^$.|?*+()\[\]{}]*(?:\.[+*?])?\$?")
+_ANCHORED = re.compile(r"(?:\^|\.[+*?])?[^\\^$.|?*+()\[\]{}]*(?:\$|\.[+*?])?")
 
 
 def _warning(slug: str, code: str, message: str, at: At, rule: RuleDef, hint: str = "") -> Diagnostic:
