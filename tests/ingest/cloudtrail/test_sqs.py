@@ -334,7 +334,7 @@ async def test_a_slow_pipeline_does_not_lose_its_messages(aws: Aws) -> None:
     aws.send(url, trail_record(2))
 
     async def slowly(run: Run[SqsSource], batch: Batch) -> None:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.5)
         run.events.extend(batch.events)
         await batch.ack()
 
@@ -342,7 +342,7 @@ async def test_a_slow_pipeline_does_not_lose_its_messages(aws: Aws) -> None:
         await run.until_count("messages:deleted", 2)
 
     assert run.ids == [1, 2]
-    assert run.source.counters["messages:received"] == 2  # 5 s of work, 2 s of visibility
+    assert run.source.counters["messages:received"] == 2  # 3 s of work, 2 s of visibility
 
 
 @pytest.mark.parametrize(("delete", "counter"), [("on_receive", "messages:received"), ("never", "messages:kept")])

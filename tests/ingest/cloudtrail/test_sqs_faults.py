@@ -82,7 +82,7 @@ async def test_denied_access_pauses_polling_and_the_queue_stays_whole(
         async with running(through(door, url, max_inflight_messages=5, retry_backoff=(1,))) as run:
             await run.until(lambda: not run.source.health().ok)
             assert message in run.source.health().detail
-            await asyncio.sleep(2)
+            await asyncio.sleep(1.2)
             tried = run.source.counters["messages:received"]
             door.fault = None
             await run.until_count("messages:deleted", 20)
@@ -338,7 +338,7 @@ async def test_a_heartbeat_that_fails_once_is_made_up_for_by_the_next(aws: Aws, 
     door.fault = answer_to("ChangeMessageVisibilityBatch", lambda seen: sqs_error("InternalFailure", 500), times=1)
 
     async def slowly(run: Run[SqsSource], batch: Batch) -> None:
-        await asyncio.sleep(3)
+        await asyncio.sleep(2.5)
         await take(run, batch)
 
     async with running(through(door, url), slowly) as run:
