@@ -18,7 +18,7 @@ the cases as differences to it, laid over it key by key (a list or scalar replac
 
 ``like`` inside of an event or a case names the record to start from instead. ``given`` holds rule items that are loaded
 after the rules, such as overrides of lists and exceptions; ``output`` holds texts that the message of the first firing
-case must contain. At the top, ``include`` names files whose ``events`` are known too, and ``rules`` the rule files, both
+case must contain. At the top ``include`` names files whose ``events`` are known too, and ``rules`` the rule files, both
 relative to the test file; without ``rules`` a file in a folder ``tests`` is about the rules in the folder above.
 """
 
@@ -170,18 +170,24 @@ def read(path: Path) -> TestFile:
         raise TestFileError(f"{path}: tests is missing or no list")
     return TestFile(
         path,
-        _rules(path, plain(root["rules"]) if "rules" in root else None),
+        _rules(path, _texts(root, "rules")),
         tuple(_test(node, source, events) for node in tests.value),
     )
 
 
 def _events(path: Path, root: Mapping[str, yaml.Node]) -> dict[str, Record]:
-    names = plain(root["include"]) if "include" in root else []
     events: dict[str, Record] = {}
-    for name in [names] if isinstance(names, str) else names:
-        included = _mapping(_composed(path.parent / name), ("events",))
-        events |= plain(included["events"]) if "events" in included else {}
-    return events | (plain(root["events"]) if "events" in root else {})
+    for name in _texts(root, "include"):
+        events |= _named(_mapping(_composed(path.parent / name), ("events",)))
+    return events | _named(root)
+
+
+def _named(root: Mapping[str, yaml.Node]) -> dict[str, Record]:
+    node = root.get("events")
+    found = plain(node) if node else {}
+    if node and not (isinstance(found, dict) and all(isinstance(event, dict) for event in found.values())):
+        raise TestFileError(f"{place(node)}: events is a mapping of names to records")
+    return dict(found)
 
 
 def _composed(path: Path) -> yaml.Node:
@@ -207,10 +213,21 @@ def _mapping(node: yaml.Node, allowed: Sequence[str]) -> dict[str, yaml.Node]:
     return found
 
 
-def _rules(path: Path, given: Any) -> tuple[str, ...]:
-    if given is None:
-        return (str(path.resolve().parent.parent),) if path.resolve().parent.name == rulefiles.TESTS else ()
-    return tuple(str(path.parent / name) for name in ([given] if isinstance(given, str) else given))
+def _texts(keys: Mapping[str, yaml.Node], key: str) -> tuple[str, ...]:
+    """Return the text or the list of texts under a key; none when it is not there."""
+    node = keys.get(key)
+    if node is None:
+        return ()
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    if not all(isinstance(item, yaml.ScalarNode) for item in nodes):
+        raise TestFileError(f"{place(node)}: {key} is a text or a list of texts")
+    return tuple(item.value for item in nodes)
+
+
+def _rules(path: Path, given: Sequence[str]) -> tuple[str, ...]:
+    folder = path.resolve().parent
+    beside = (str(folder.parent),) if folder.name == rulefiles.TESTS else ()
+    return tuple(str(path.parent / name) for name in given) or beside
 
 
 def _test(node: yaml.Node, source: str, events: Mapping[str, Record]) -> RuleTest:
@@ -226,13 +243,12 @@ def _test(node: yaml.Node, source: str, events: Mapping[str, Record]) -> RuleTes
     ]
     if not cases:
         raise TestFileError(f"{where}: neither fires nor quiet has a case")
-    output = plain(keys["output"]) if "output" in keys else []
     return RuleTest(
         str(plain(keys["rule"])),
         source,
         tuple(cases),
         yaml.safe_dump(plain(keys["given"]), allow_unicode=True) if "given" in keys else "",
-        (output,) if isinstance(output, str) else tuple(output),
+        _texts(keys, "output"),
         where,
     )
 
@@ -258,7 +274,8 @@ def _laid_over(base: Record, differences: Any, events: Mapping[str, Record], whe
         return merged(base, rest)
     if name not in events:
         raise TestFileError(f"{where}: no event '{name}' in events; there are {', '.join(map(str, events)) or 'none'}")
-    return merged(_laid_over({}, events[name], events, where), rest)
+    others = {known: event for known, event in events.items() if known != name}
+    return merged(_laid_over({}, events[name], others, where), rest)
 
 
 def merged(base: Record, over: Record) -> Record:
