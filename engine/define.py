@@ -177,7 +177,7 @@ def read_sources(item: Item, key: str) -> tuple[str, ...]:
     if not isinstance(item.values[key], SequenceNode):
         found: tuple[str, ...] = (word(item, key),)
     elif not (found := names(item, key)):
-        raise item.refuse(key, "empty-value", f"'{key}' of {item.title} is empty")
+        raise item.refuse(key, "empty-value", f"{item.called(key)} is empty")
     return (ANY,) if ANY in found else found
 
 

@@ -68,6 +68,10 @@ class Item:
         title = f"{self.kind} '{self.name}'" if self.name else self.kind
         return f"{title} of {self.owner}" if self.owner else title
 
+    def called(self, key: str) -> str:
+        """How messages call a key: ``'output' of rule 'Root used'``."""
+        return f"'{key}'" if key == self.kind else f"'{key}' of {self.title}"
+
     def span(self, node: Node) -> Span:
         """Where a node stands; of a sequence or mapping only its first part."""
         while not isinstance(node, ScalarNode) and node.items and node.items[0].start == node.start:
@@ -190,9 +194,9 @@ def scalar_node(item: Item, key: str) -> ScalarNode:
     """
     node = present(item, key)
     if not isinstance(node, ScalarNode):
-        raise item.refuse(node, "not-text", f"'{key}' of {item.title} must be text, not {node_kind(node)}")
+        raise item.refuse(node, "not-text", f"{item.called(key)} must be text, not {node_kind(node)}")
     if node.is_null or not node.value:
-        raise item.refuse(key, "empty-value", f"'{key}' of {item.title} is empty")
+        raise item.refuse(key, "empty-value", f"{item.called(key)} is empty")
     return node
 
 
@@ -215,7 +219,7 @@ def flag(item: Item, key: str) -> bool:
     """Read a boolean in one of YAML's spellings, quoted or not."""
     node = scalar_node(item, key)
     if node.value not in _TRUE and node.value not in _FALSE:
-        raise item.refuse(node, "bad-boolean", f"'{key}' of {item.title} must be true or false, not '{node.value}'")
+        raise item.refuse(node, "bad-boolean", f"{item.called(key)} must be true or false, not '{node.value}'")
     return node.value in _TRUE
 
 
@@ -223,7 +227,7 @@ def milliseconds(item: Item, key: str) -> int:
     """Read a duration: an integer of 32 bits."""
     node = scalar_node(item, key)
     if not (node.value.isascii() and node.value.isdigit() and len(node.value) <= 10 and int(node.value) <= _MAX_UINT32):
-        message = f"'{key}' of {item.title} must be a number of milliseconds, not '{node.value}'"
+        message = f"{item.called(key)} must be a number of milliseconds, not '{node.value}'"
         raise item.refuse(node, "bad-number", message)
     return int(node.value)
 
@@ -250,7 +254,7 @@ def sequence(item: Item, key: str) -> list[Node]:
     if not isinstance(node, SequenceNode):
         plain = isinstance(node, ScalarNode) and not node.is_null and key in ("tags", "items")
         hint = f"write [{node.value}]" if isinstance(node, ScalarNode) and plain else ""
-        message = f"'{key}' of {item.title} must be a sequence, not {node_kind(node)}"
+        message = f"{item.called(key)} must be a sequence, not {node_kind(node)}"
         raise item.refuse(key, "not-a-sequence", message, hint=hint)
     return node.items
 
@@ -267,9 +271,7 @@ def map_scalars(item: Item, key: str) -> list[ScalarNode]:
         if isinstance(node, ScalarNode) and not node.is_null:
             found.append(node)
         else:
-            item.report_at(
-                node, "not-text", f"an element of '{key}' of {item.title} must be text, not {node_kind(node)}"
-            )
+            item.report_at(node, "not-text", f"an element of {item.called(key)} must be text, not {node_kind(node)}")
     return found
 
 

@@ -24,7 +24,7 @@ SYNTAX = "LOAD_ERR_COMPILE_CONDITION"
 VALIDATE = "LOAD_ERR_VALIDATE"
 YAML_VALIDATE = "LOAD_ERR_YAML_VALIDATE"
 
-_YAML_STARTS = ("-", "[", "{", "%", "?", "...")
+_YAML_STARTS = ("-", "[", "{")
 _COMPARISON = re.compile(
     r"[A-Za-z_]\w*(?:\.\w+)+(?:\[[^\]]*\])?\s*(?:[=<>]|!=|(?:icontains|contains|in|exists)\b)", re.ASCII
 )

@@ -120,7 +120,9 @@ class _Rewriter:
             word = _WORD.match(self.file.text, self.at, self.end)
             if word is None and self.file.text[self.at] not in "()":
                 found = self.file.text[self.at]
-                raise BadLine(f"expected a field, a macro or a parenthesis, found '{found}'", self.at, self.at + 1)
+                hint = "a comment stands on a line of its own" if found == "#" else ""
+                message = f"expected a field, a macro or a parenthesis, found '{found}'"
+                raise BadLine(message, self.at, self.at + 1, hint)
             if word is None:
                 self._copy(self.at + 1)
             elif "." in word[0]:
@@ -143,7 +145,8 @@ class _Rewriter:
         self._blanks()
         operator = _OPERATOR.match(self.file.text, self.at, self.end)
         if operator is None:
-            raise BadLine(f"expected an operator after '{name[0]}'", name.start(), name.end())
+            hint = "it is one of = == != < <= > >= contains icontains in exists"
+            raise BadLine(f"expected an operator after '{name[0]}'", name.start(), name.end(), hint)
         self._copy(operator.end())
         if operator[0] == "exists":
             return

@@ -77,16 +77,14 @@ def _operation_problem(asked: Item, key: str, item: Item) -> bool:
         hint = "a rule keeps its source" if key == "source" else near(key, _REPLACEABLE[item.kind])
         asked.report_at(key, "bad-override", f"'{key}' of a {item.kind} cannot be overridden", hint=hint)
         return True
-    operation = asked.read(word, key)
-    if operation is None:
-        return True
+    node = asked.values[key]
+    operation = node.value if isinstance(node, ScalarNode) else ""
     if operation not in _OPERATIONS:
-        message = f"'{operation}' is nothing that can be done to '{key}'"
-        asked.report_at(
-            asked.values[key], "bad-override", message, hint=near(operation, _OPERATIONS) or "append or replace"
-        )
+        shown = f"'{operation}'" if operation else node_kind(node)
+        message = f"'override' must say 'append' or 'replace' for '{key}', not {shown}"
+        asked.report_at(node if operation else key, "bad-override", message, hint=near(operation, _OPERATIONS))
     elif operation == "append" and key not in _APPENDABLE[item.kind]:
-        asked.report_at(asked.values[key], "bad-override", f"nothing can be appended to '{key}'", hint="use 'replace'")
+        asked.report_at(node, "bad-override", f"nothing can be appended to '{key}'", hint="use 'replace'")
     elif key not in item.values:
         message = f"'override' names '{key}', but {item.title} has no '{key}' here"
         asked.report_at(key, "bad-override", message)
