@@ -252,6 +252,7 @@ async def test_a_repeat_waits_for_the_first_and_takes_its_place_when_that_is_ref
         await run.until(lambda: bool(held))
         aws.announce(url, aws.put(trail_key("organisation"), [trail_record(1)]))
         await run.until_count("events_duplicate", 1)
+        await asyncio.sleep(0.5)
         assert run.source.counters["messages:deleted"] == 0
         await held[0].nack("the outbox is full")
         await run.until_count("messages:deleted", 2)

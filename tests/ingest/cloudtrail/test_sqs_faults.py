@@ -95,6 +95,18 @@ async def test_denied_access_pauses_polling_and_the_queue_stays_whole(
     assert [text.split(",")[0] for text in said] == ["reading pauses", "objects can be read again"]
 
 
+async def test_what_waits_for_its_download_goes_back_untried_once_access_is_denied(aws: Aws, door: Proxy) -> None:
+    url = aws.queue()
+    store_and_announce(aws, url, 10)
+    door.fault = answer_to("GET", lambda seen: s3_error("AccessDenied", 403))
+    one_by_one = ObjectOptions(concurrency=1)
+
+    async with running(through(door, url, objects=one_by_one, retry_backoff=(30,), access_pause=30.0)) as run:
+        await run.until_count("messages:paused", 6)
+
+    assert run.source.counters["objects:denied"] == 5
+
+
 async def test_one_denied_object_among_good_ones_does_not_pause_anything(aws: Aws, door: Proxy) -> None:
     url, dead = aws.queue_with_dlq(max_receives=3)
     store_and_announce(aws, url, 8)
