@@ -90,8 +90,8 @@ VALUES = {
     "ip2": addresses,
     "net": addresses,
     "buf": buffers,
-    "ls": st.lists(texts | st.sampled_from(WORDS), max_size=4),
-    "ls2": st.lists(texts, max_size=3),
+    "ls": st.lists(st.sampled_from(("a", "b", "c")) | texts | st.sampled_from(WORDS), max_size=4),
+    "ls2": st.lists(st.sampled_from(("a", "b", "c")) | texts, max_size=3),
     "lx": st.lists(texts, max_size=3),
     "lu": st.lists(uints, max_size=3),
     "lip": st.lists(addresses, max_size=3),
@@ -187,7 +187,9 @@ plain_texts = (
 )
 text_lists = st.sampled_from(("ls", "ls2", "lx")).map(_field) | st.sampled_from("012").map(lambda n: _field("lx", n))
 single_names = st.sampled_from(("tolower", "toupper", "basename", "b64"))
-options = st.sampled_from(("l:v", "vl", ":l:", "")).map(lambda text: Literal(text, "quoted", AT))
+options: st.SearchStrategy[Operand] = st.sampled_from(("l:v", "vl", ":l:", "")).map(
+    lambda text: Literal(text, "quoted", AT)
+) | st.just(_field("s"))
 separators = st.sampled_from(("-", "", ", ")).map(lambda text: Literal(text, "quoted", AT))
 plain_numbers = st.sampled_from(("u", "u2", "i")).map(_field)
 
@@ -338,6 +340,36 @@ def decidable(draw: st.DrawFn) -> Compare:
     return Compare(left, op, "", number(value) if op in ORDER else literal(value), AT)
 
 
+few = st.sampled_from(("", "a", "b", "ab", "abc"))
+MODIFIABLE = ("=", "!=", "contains", "startswith", "endswith", "glob")
+
+
+@st.composite
+def modified(draw: st.DrawFn) -> Compare:
+    """Comparisons with modifiers on texts of which several hold."""
+    left = _field(draw(st.sampled_from(("s", "s2", "any"))))
+    values = tuple(draw(st.lists(few.map(literal), min_size=1, max_size=3)))
+    modifier = draw(st.sampled_from(("oneof", "anyof", "allof")))
+    return Compare(left, draw(st.sampled_from(MODIFIABLE)), modifier, Values(values, None, AT), AT)
+
+
+@st.composite
+def between_fields(draw: st.DrawFn) -> Compare:
+    """Comparisons of a field with a field."""
+    kind = draw(st.sampled_from([kind for kind in KINDS + LIST_KINDS if kind.right]))
+    left, right = draw(kind.operands), draw(kind.operands)
+    assert isinstance(left, FieldRef | Transform)
+    assert isinstance(right, FieldRef | Transform)
+    op = draw(st.sampled_from([op for op in kind.operators if op not in ("pmatch", "regex")]))
+    return Compare(left, op, "", right, AT)
+
+
+@st.composite
+def between_lists(draw: st.DrawFn) -> Compare:
+    """Comparisons of a list with a list that has elements in common with it."""
+    return Compare(_field("ls"), draw(st.sampled_from(("in", "intersects"))), "", _field("ls2"), AT)
+
+
 # Trees
 
 LETTERS = "klmn"
@@ -354,7 +386,16 @@ def _more_nodes(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 
 def nodes(macros: int = 0) -> st.SearchStrategy[Node]:
     """Conditions that may use the first few macros."""
-    leaves: st.SearchStrategy[Node] = comparisons() | discriminating() | of_a_domain() | decidable()
+    leaves: st.SearchStrategy[Node] = st.one_of(
+        comparisons(),
+        comparisons(),
+        discriminating(),
+        of_a_domain(),
+        decidable(),
+        modified(),
+        between_fields(),
+        between_lists(),
+    )
     if macros:
         leaves |= st.sampled_from(LETTERS[:macros]).map(lambda name: MacroRef(name, AT))
     return st.recursive(leaves, _more_nodes, max_leaves=8)
