@@ -14,8 +14,8 @@ def common_fields(hostname: str) -> list[Field]:
     Return the ``evt.*`` rows of all sources; call it once and share the rows between the tables.
 
     Relative times count from the first event that any of the rows' ``evt.reltime`` getters is asked about, so the rows
-    hold that one piece of state; they have no answer for an event older than it. ``evt.pluginname`` and ``evt.plugininfo`` are the
-    source's own.
+    hold that one piece of state; they have no answer for an event older than it. ``evt.pluginname`` and
+    ``evt.plugininfo`` are the source's own.
 
     Args:
         hostname: Name of this machine, for ``evt.hostname``.

@@ -7,4 +7,4 @@ import pytest
 _HERE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 SHARED: Path | None = _HERE if _HERE.is_dir() else None
 
-needs_shared = pytest.mark.skipif(SHARED is None, reason="the shared data set (../shared/data) is not beside this checkout")
+needs_shared = pytest.mark.skipif(SHARED is None, reason="no data set (../shared/data) beside this checkout")
