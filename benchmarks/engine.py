@@ -127,7 +127,8 @@ def main() -> None:
     if not SHARED.is_dir():
         sys.exit("the data set (../shared/data) is not beside this checkout")
     gc.freeze()
-    aws = [SHARED / "falco-rules/plugins/cloudtrail/aws_cloudtrail_rules.yaml", *sorted((ROOT / "rules/aws").glob("*.yaml"))]
+    falco = SHARED / "falco-rules/plugins/cloudtrail/aws_cloudtrail_rules.yaml"
+    aws = [falco, *sorted((ROOT / "rules/aws").glob("*.yaml"))]
     k8s = [SHARED / "falco-rules/plugins/k8saudit/k8s_audit_rules.yaml"]
     trail, size, rounds = cloudtrail_records(), options.records, options.rounds
     one = measure("CloudTrail", engine(aws), trail, cloudtrail.to_event, size, rounds)
