@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fmt clean
+.PHONY: help run test check docs bench fmt clean
 
 ##@ Use
 
@@ -24,8 +24,11 @@ check: $(READY) ## lint and check types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(READY) ## write the reference pages that the program knows best
+	$(BIN)/python docs/generate.py
+
 bench: $(READY) ## measure (not part of the tests)
-	$(BIN)/python -m benchmarks
+	for each in benchmarks/*.py; do $(BIN)/python $$each || exit; done
 
 fmt: $(READY) ## format the code and sort imports
 	$(BIN)/ruff check --fix

@@ -40,6 +40,13 @@ def _cloudtrail() -> tuple[type, Callable[[Any, str], Source]]:
     return SqsOptions, SqsSource
 
 
+def _cloudtrail_s3() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.cloudtrail.backfill import S3Source
+    from ingest.cloudtrail.options import S3Options
+
+    return S3Options, S3Source
+
+
 def _k8saudit() -> tuple[type, Callable[[Any, str], Source]]:
     from ingest.k8saudit.webhook import WebhookOptions, WebhookSource
 
@@ -48,6 +55,7 @@ def _k8saudit() -> tuple[type, Callable[[Any, str], Source]]:
 
 SOURCE_TYPES = {
     "cloudtrail": SourceType("CloudTrail files in S3, announced through an SQS queue.", _cloudtrail),
+    "cloudtrail-s3": SourceType("CloudTrail files that a bucket already holds, found by listing it.", _cloudtrail_s3),
     "k8saudit": SourceType("Kubernetes audit events, sent by the API server's audit webhook.", _k8saudit),
 }
 _OWN_KEYS = frozenset({"type", "name"})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lanner.support import ROOT, RULES, audit_event, command, environment, lanner
+from tests.lanner.support import ROOT, RULES, SAMPLES, audit_event, command, environment, lanner
 
 
 def free_port() -> int:
@@ -205,3 +205,26 @@ def test_without_outbox_nothing_is_written(tmp_path: Path) -> None:
     assert len(running.found()) == 1
     assert running.end() == 0
     assert not (tmp_path / "outbox.sqlite").exists()
+
+
+def test_a_bucket_is_read_to_its_end(tmp_path: Path) -> None:
+    boto3 = pytest.importorskip("boto3")
+    moto = pytest.importorskip("moto.server", reason="moto (extra 'demo') is not installed")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        s3 = boto3.Session("test", "test", region_name="us-east-1").client("s3", endpoint_url=endpoint)
+        s3.create_bucket(Bucket="trail-logs")
+        samples = SAMPLES / "cloudtrail"
+        for file in samples.rglob("*.json"):
+            s3.put_object(Bucket="trail-logs", Key=str(file.relative_to(samples)), Body=file.read_bytes())
+        done = lanner(
+            *("run", "-o", "sources[].type=cloudtrail-s3", "-o", "sources[0].location=s3://trail-logs"),
+            *("-o", f"sources[0].aws.endpoint_url={endpoint}", "-o", f"outbox.path={tmp_path}/o.sqlite"),
+            env=environment(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1"),
+        )
+    finally:
+        server.stop()
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted(lanner("scan", samples).stdout.splitlines())

@@ -1,0 +1,154 @@
+"""
+The pages of ``docs`` that the program itself knows best: ``make docs`` writes them.
+
+A test compares them with what this module makes, so they cannot go stale.
+"""
+
+import dataclasses
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from lanner.catalog import build_catalog  # noqa: E402
+from lanner.cli.app import app  # noqa: E402
+from lanner.config import Config  # noqa: E402
+from lanner.errors import EXIT_MEANING  # noqa: E402
+from lanner.fieldlist import as_markdown, field_classes  # noqa: E402
+from lanner.settings import Key, keys_of, kind_name, walk  # noqa: E402
+from lanner.sources import SOURCE_TYPES  # noqa: E402
+
+NOTE = "<!-- Made by `make docs`; change the program instead. -->\n"
+WIDTH = 100
+
+
+def command_line() -> str:
+    """Return the page of all verbs with their help."""
+    parts = [f"# The command line\n\n{NOTE}", _help(app, "lanner", None)]
+    context = click.Context(app, info_name="lanner")
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        assert command is not None
+        parts.append(f"## lanner {name}\n")
+        parts.append(_help(command, name, context))
+        if isinstance(command, click.Group):
+            inner = click.Context(command, info_name=name, parent=context)
+            for verb in command.list_commands(inner):
+                found = command.get_command(inner, verb)
+                assert found is not None
+                parts += [f"### lanner {name} {verb}\n", _help(found, verb, inner)]
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
+    with click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH) as context:
+        return f"```\n{command.get_help(context)}\n```\n"
+
+
+def exit_status() -> str:
+    """Return the page of exit statuses."""
+    lines = [f"| {status.value} | {meaning} |" for status, meaning in EXIT_MEANING.items()]
+    head = "Every verb of `lanner` uses the same ones.\n\n| status | meaning |\n|---|---|"
+    return "\n".join([f"# Exit status\n\n{NOTE}", head, *lines, "| 130 | interrupted by Ctrl-C |", ""])
+
+
+def configuration() -> str:
+    """Return the page of all keys."""
+    parts = [
+        f"# Configuration keys\n\n{NOTE}",
+        "`lanner run` reads a YAML file; `-o key=value` sets a key over it. Keys that Falco has too have its names and",
+        "meaning. [lanner.yaml](lanner.yaml) is a file with all of them at their defaults.\n",
+        *_table(Config),
+    ]
+    for name, kind in SOURCE_TYPES.items():
+        parts += [f"\n## Source `{name}`\n", f"{kind.doc} Besides these keys an entry has `type` and `name`.\n"]
+        parts += _table(kind.load()[0])
+    return "\n".join([*parts, ""])
+
+
+def _table(cls: type) -> Iterator[str]:
+    yield "| key | value | default | meaning |\n|---|---|---|---|"
+    for path, key in walk(cls):
+        if not key.section or key.default is None:
+            yield f"| `{path}` | {kind_name(key.kind)} | {_shown(key)} | {key.doc} |"
+
+
+def _shown(key: Key) -> str:
+    return "must be given" if key.default is dataclasses.MISSING else f"`{_plain(key.default)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Enum):
+        return value.name.lower()
+    return json.dumps(value)
+
+
+def sample() -> str:
+    """Return a configuration file with every key of the program at its default, and a source of every type."""
+    lines = ["# Configuration of lanner run, every key at its default. Made by `make docs`."]
+    for key in keys_of(Config).values():
+        lines += ["", *_comment(key.doc, "")]
+        lines += _sources() if key.name == "sources" else _sample_key(key, "")
+    return "\n".join([*lines, ""])
+
+
+def _sample_key(key: Key, indent: str) -> Iterator[str]:
+    if key.section and dataclasses.is_dataclass(key.default):
+        yield f"{indent}{key.name}:"
+        for inner in keys_of(key.section).values():
+            yield from _comment(inner.doc, f"{indent}  ")
+            yield from _sample_key(inner, f"{indent}  ")
+    else:
+        yield f"{indent}{key.name}: {_plain(key.default)}"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+_EXAMPLES = {
+    "cloudtrail": "queue: sqs://my-cloudtrail-queue",
+    "cloudtrail-s3": "location: s3://my-trail-bucket",
+    "k8saudit": "listen: {host: 127.0.0.1, port: 9765}",
+}
+
+
+def _sources() -> Iterator[str]:
+    yield "sources:"
+    for name, kind in SOURCE_TYPES.items():
+        yield from _comment(kind.doc, "  ")
+        yield f"  - type: {name}\n    {_EXAMPLES[name]}"
+
+
+def fields() -> str:
+    """Return the page of all fields."""
+    head = "What conditions and outputs of rules can use; `lanner fields` prints the same. Fields whose argument is in"
+    more = "round brackets, like `name([KEY])`, may be used without it.\n"
+    return "\n".join([f"# Fields\n\n{NOTE}", head, more, *as_markdown(field_classes(build_catalog("")))])
+
+
+PAGES = {
+    "fields.md": fields,
+    "reference/command-line.md": command_line,
+    "reference/configuration.md": configuration,
+    "reference/exit-status.md": exit_status,
+    "reference/lanner.yaml": sample,
+}
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, make in PAGES.items():
+        (HERE / name).write_text(make(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
