@@ -5,6 +5,7 @@ import contextlib
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -200,10 +201,19 @@ class Clients:
         )
 
 
+@cache
+def _models() -> Any:
+    """Return the SDK's service descriptions, megabytes of JSON, read once for all sources of the process."""
+    from botocore.loaders import Loader
+
+    return Loader()
+
+
 def _session(options: AwsOptions) -> Any:
     from aiobotocore.session import AioSession
 
     session = AioSession(profile=options.profile or None)
+    session.register_component("data_loader", _models())
     if options.config:
         session.set_config_variable("config_file", options.config)
     if options.credentials:

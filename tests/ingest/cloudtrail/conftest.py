@@ -20,20 +20,24 @@ def moto_url() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def world(moto_url: str) -> Iterator[Aws]:
+    made = Aws(moto_url)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def aws(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    """An empty AWS at ``aws.url`` and boto3 clients to arrange things in it."""
+def aws(world: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Return an empty AWS, with an environment that leads there."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": moto_url,
+        "AWS_ENDPOINT_URL": world.url,
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST")).close()
-    world = Aws(moto_url)
-    yield world
-    world.s3.close()
-    world.sqs.close()
+    urllib.request.urlopen(urllib.request.Request(f"{world.url}/moto-api/reset", method="POST")).close()
+    return world

@@ -23,8 +23,21 @@ BUCKET = "acme-trail"
 class Aws:
     def __init__(self, url: str) -> None:
         self.url = url
-        self.s3 = boto3.client("s3", endpoint_url=url, region_name=REGION)
-        self.sqs = boto3.client("sqs", endpoint_url=url, region_name=REGION)
+        self.s3 = self.client("s3")
+        self.sqs = self.client("sqs")
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def close(self) -> None:
+        self.s3.close()
+        self.sqs.close()
 
     def bucket(self, name: str = BUCKET) -> str:
         self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})

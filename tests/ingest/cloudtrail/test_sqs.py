@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from ingest.base import Batch
@@ -15,7 +14,6 @@ from ingest.cloudtrail.options import ObjectOptions
 from ingest.cloudtrail.sqs import SqsSource
 from tests.ingest.cloudtrail.support import (
     BUCKET,
-    REGION,
     Aws,
     Run,
     quick,
@@ -49,7 +47,7 @@ def notify_directly(aws: Aws, queue_arn: str) -> None:
 
 
 def notify_by_sns(aws: Aws, queue_arn: str, raw: str = "false") -> None:
-    sns = boto3.client("sns", endpoint_url=aws.url, region_name=REGION)
+    sns = aws.client("sns")
     topic = sns.create_topic(Name="trail")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": raw})
     configuration = {"TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}]}
@@ -61,7 +59,7 @@ def notify_by_raw_sns(aws: Aws, queue_arn: str) -> None:
 
 
 def notify_by_eventbridge(aws: Aws, queue_arn: str) -> None:
-    events = boto3.client("events", endpoint_url=aws.url, region_name=REGION)
+    events = aws.client("events")
     events.put_rule(Name="trail", EventPattern=json.dumps({"source": ["aws.s3"]}))
     events.put_targets(Rule="trail", Targets=[{"Id": "q", "Arn": queue_arn}])
     aws.s3.put_bucket_notification_configuration(
