@@ -24,6 +24,7 @@ VALIDATE = "LOAD_ERR_VALIDATE"
 _TRUE = frozenset(form for word in ("true", "yes", "on", "y") for form in (word, word.upper(), word.capitalize()))
 _FALSE = frozenset(form for word in ("false", "no", "off", "n") for form in (word, word.upper(), word.capitalize()))
 _MAX_UINT32 = 2**32 - 1
+_LONG_NAME = 120
 
 T = TypeVar("T")
 
@@ -33,7 +34,9 @@ class Invalid(Exception):
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean" with the most similar known word, or ""."""
+    """Return "did you mean" with the most similar known word, or ""; nobody misspells more than a line."""
+    if len(word) > _LONG_NAME:
+        return ""
     found = difflib.get_close_matches(word, [other for other in known if other != word], n=1, cutoff=0.7)
     return f"did you mean '{found[0]}'?" if found else ""
 
@@ -65,7 +68,8 @@ class Item:
     @property
     def title(self) -> str:
         """How messages call it: ``rule 'Root used'``."""
-        title = f"{self.kind} '{self.name}'" if self.name else self.kind
+        name = self.name if len(self.name) <= _LONG_NAME else f"{self.name[:_LONG_NAME]}..."
+        title = f"{self.kind} '{name}'" if name else self.kind
         return f"{title} of {self.owner}" if self.owner else title
 
     def called(self, key: str) -> str:

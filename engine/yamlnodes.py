@@ -19,7 +19,7 @@ VALIDATE = "LOAD_ERR_YAML_VALIDATE"
 MAX_DEPTH = 64
 """Levels of nesting; rules need nine."""
 MAX_ALIASED = 100_000
-"""Nodes that the aliases of a file may stand for, beyond the nodes that are written."""
+"""Nodes that the aliases of a file may stand for, beyond the nodes that are written; eight characters count as one."""
 
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -35,6 +35,7 @@ class ScalarNode:
         style: "" for plain, else the character it begins with: ``'``, ``"``, ``|`` or ``>``.
         start, end: Offsets in the file; anchor and tag included.
         properties: Whether there is an anchor or tag.
+        size: What it counts when aliases are bounded.
     """
 
     value: str
@@ -134,10 +135,11 @@ class _Composer:
                 self._anchors.clear()
 
     def _scalar(self, event: Any) -> None:
-        self._written += 1
+        size = 1 + len(event.value) // 8
+        self._written += size
         style = event.style if event.style in ("'", '"', "|", ">") else ""
         named = event.anchor is not None or event.tag is not None
-        node = ScalarNode(event.value, style, event.start_mark.index, event.end_mark.index, named)
+        node = ScalarNode(event.value, style, event.start_mark.index, event.end_mark.index, named, size)
         self._place(node, event.anchor)
 
     def _begin(self, event: Any) -> None:

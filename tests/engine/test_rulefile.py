@@ -1,7 +1,14 @@
+import json
+
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.diagnostics import Report
 from engine.priority import Priority
+from engine.render import render_text
+from engine.render_json import render_falco_json
 from engine.rulefile import RuleFile, read_files
 from tests.engine.reading import fine, only, read, slugs
 
@@ -262,8 +269,99 @@ def test_a_bomb_in_exceptions_is_refused_before_it_is_read():
     assert only(read(text)[1]).slug == "alias-bomb"
 
 
+def test_endless_names_are_cut_in_messages():
+    found = only(read(f"- list: {'n' * 5000}\n")[1])
+
+    assert found.message == f"list '{'n' * 120}...' has no 'items'"
+    assert found.item == ("list", "n" * 5000)
+
+
 def test_files_are_read_without_plugins_and_with_a_version_of_ones_own():
     report = Report()
     read_files([RuleFile("f", "- required_engine_version: 0.2.0\n")], ["syscall"], report, engine_version="0.1.0")
 
     assert only(report).message == "the rules need engine version 0.2.0, this is 0.1.0"
+
+
+KEYS = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions", "condition", "output", "desc"]
+KEYS += [
+    "priority",
+    "source",
+    "enabled",
+    "tags",
+    "exceptions",
+    "append",
+    "override",
+    "items",
+    "name",
+    "fields",
+    "comps",
+]
+KEYS += ["values", "version", "alternatives", "capture_duration", "<<", "unknown"]
+WORDS = [
+    "r",
+    "a.b = c",
+    "and d.e = f",
+    "INFO",
+    "any",
+    "syscall",
+    "true",
+    "append",
+    "replace",
+    "in",
+    "= oneof",
+    "",
+    "0.7.0",
+    "7",
+]
+PLAIN = (
+    st.sampled_from(KEYS + WORDS)
+    | st.none()
+    | st.booleans()
+    | st.integers(-5, 2**40)
+    | st.text("'\"%\x1b\n 你", max_size=4)
+)
+DATA = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+GOOD = [
+    yaml.safe_load(RULE + "  exceptions: [{name: e, fields: [a.b], values: [[x]]}]\n")[0],
+    {"list": "r", "items": ["a"]},
+]
+GOOD += [{"macro": "r", "condition": "a.b = c"}, {"required_plugin_versions": [{"name": "json", "version": "0.1.0"}]}]
+
+
+@given(
+    st.lists(st.sampled_from(GOOD), max_size=2),
+    st.lists(st.dictionaries(st.sampled_from(KEYS), DATA, max_size=7), max_size=3),
+)
+def test_any_structure_gives_findings_with_places_and_never_an_exception(good, odd):
+    text = yaml.safe_dump([*good, *odd], allow_unicode=True)
+    _, report = read(text)
+    lines = text.split("\n")
+
+    for found in report.diagnostics:
+        assert 1 <= found.span.line <= len(lines)
+        assert 1 <= found.span.col <= len(lines[found.span.line - 1]) + 1
+        assert found.message
+        assert found.code.startswith("LOAD_")
+    assert len(render_text(report.diagnostics, {"a.yaml": text}).split("\n\n")) == max(1, len(report.diagnostics))
+    assert json.dumps(render_falco_json([RuleFile("a.yaml", text)], report))
+
+
+@given(st.data())
+def test_a_file_cut_anywhere_or_with_a_character_lost_is_read(data):
+    text = (
+        "- list: l\n  items: [a, 'b c']\n"
+        + RULE
+        + "  exceptions:\n    - name: e\n      fields: [a.b]\n      values: [[x]]\n"
+    )
+    at = data.draw(st.integers(0, len(text) - 1))
+    for broken in (
+        text[:at],
+        text[:at] + text[at + 1 :],
+        text[:at] + data.draw(st.sampled_from(" \t\n:-'\"[]{}&*!|>%@`")) + text[at:],
+    ):
+        read(broken)

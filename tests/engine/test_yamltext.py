@@ -191,6 +191,10 @@ REFUSED = {
     "flow mappings in each other": ("{a: " * 50_000, "too-deep", "LOAD_ERR_YAML_VALIDATE", (1, 4 * MAX_DEPTH + 1), ""),
     "block sequences in each other": ("- " * 50_000, "too-deep", "LOAD_ERR_YAML_VALIDATE", (1, 2 * MAX_DEPTH + 1), ""),
     "a billion laughs": (BOMB, "alias-bomb", "LOAD_ERR_YAML_VALIDATE", (5, 3), ""),
+    "many aliases of one long text": (
+        f'- &a "{"x" * 80_000}"\n' + "- *a\n" * 11,
+        *("alias-bomb", "LOAD_ERR_YAML_VALIDATE", (1, 1), ""),
+    ),
     "many aliases of one wide node": (WIDE_BOMB, "alias-bomb", "LOAD_ERR_YAML_VALIDATE", (1, 1), ""),
 }
 
