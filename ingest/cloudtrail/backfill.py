@@ -32,7 +32,7 @@ class S3Source:
     counted, and found again by the next run with the same checkpoint.
 
     Counters: those of objects and events as the SQS source has them, and ``objects:<listed|done|archived|given_up>``,
-    ``listings``, ``listing_errors``.
+    ``listings``, ``listing_errors``, ``internal_errors``.
     """
 
     event_source = record.SOURCE
@@ -81,12 +81,12 @@ class S3Source:
     async def stop(self, grace: float) -> None:
         """Read no more objects, let those begun be settled for ``grace`` seconds, and close the checkpoint."""
         self._stopping.set()
-        runner = {self._runner} if self._runner else set()
-        if tasks := runner | self._tasks:
-            _, late = await asyncio.wait(tasks, timeout=max(0.0, grace - _CLOSING))
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if self._runner is None:
+            return
+        _, late = await asyncio.wait({self._runner, *self._tasks}, timeout=max(0.0, grace - _CLOSING))
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         self._intake.deliveries.close()
         await self._close()
 
@@ -112,6 +112,8 @@ class S3Source:
                     await self._look_again()
         except SourceError as failure:
             self._failure = failure
+        except Exception as error:  # such as a checkpoint on a full disk
+            self._failure = SourceError(f"{self._options.location}: {type(error).__name__}: {error}")
         await self._until_read()
         self._intake.deliveries.close(self._failure)
 
@@ -189,6 +191,9 @@ class S3Source:
     def _delivered(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         self._progress.set()
+        if not task.cancelled() and (error := task.exception()):
+            self.counters["internal_errors"] += 1
+            logger.error("an object was not settled: %s: %s", type(error).__name__, error)
 
     def _listing_error(self, error: BaseException) -> SourceError:
         where = self._options.location

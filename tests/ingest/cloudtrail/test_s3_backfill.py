@@ -313,6 +313,23 @@ async def test_a_bad_interval_is_an_error(aws: Aws) -> None:
         await read_all(replace(OPTIONS, interval="2d-5d"))
 
 
+async def test_a_checkpoint_that_breaks_ends_the_run_with_an_error(aws: Aws, tmp_path: Path) -> None:
+    aws.bucket()
+    store(aws, range(3))
+    source = S3Source(replace(OPTIONS, checkpoint=str(tmp_path / "trail.db")))
+    await source.start()
+    with sqlite3.connect(tmp_path / "trail.db") as other:
+        other.execute("DROP TABLE done")
+
+    with pytest.raises(SourceError, match="no such table"):
+        await anext(source.batches())
+    await source.stop(1)
+
+
+async def test_stopping_what_was_never_started_is_harmless() -> None:
+    await S3Source(OPTIONS).stop(1)
+
+
 async def test_a_checkpoint_of_another_location_is_refused(aws: Aws, tmp_path: Path) -> None:
     aws.bucket()
     options = replace(OPTIONS, checkpoint=str(tmp_path / "trail.db"))
