@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lanner.cli.options import RULES
+from lanner.cli.rulecoverage import coverage
 from lanner.cli.ruleshow import show
 from lanner.cli.ruletest import test
 from lanner.errors import Exit, UserError
@@ -59,6 +60,7 @@ def rules() -> None:
 
 
 rules.add_command(test)
+rules.add_command(coverage)
 rules.add_command(show)
 
 
