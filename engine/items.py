@@ -6,7 +6,7 @@ the caller goes on with the next key.
 """
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ _TRUE = frozenset(form for word in ("true", "yes", "on", "y") for form in (word,
 _FALSE = frozenset(form for word in ("false", "no", "off", "n") for form in (word, word.upper(), word.capitalize()))
 _MAX_UINT32 = 2**32 - 1
 _LONG_NAME = 120
+_MANY_NAMES = 1000
 
 T = TypeVar("T")
 
@@ -33,9 +34,9 @@ class Invalid(Exception):
     """A key cannot be read; the report says why."""
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean" with the most similar known word, or ""; nobody misspells more than a line."""
-    if len(word) > _LONG_NAME:
+def near(word: str, known: Collection[str]) -> str:
+    """Return "did you mean" with the most similar known word; "" if there is none, or too much to compare."""
+    if len(word) > _LONG_NAME or len(known) > _MANY_NAMES:
         return ""
     found = difflib.get_close_matches(word, [other for other in known if other != word], n=1, cutoff=0.7)
     return f"did you mean '{found[0]}'?" if found else ""
@@ -143,9 +144,8 @@ class Item:
         """Return a scalar with its place."""
         return Scalar(node.value, self.at(node))
 
-    def warn_unknown(self, known: Iterable[str]) -> None:
+    def warn_unknown(self, known: Collection[str]) -> None:
         """Warn of keys that mean nothing here."""
-        known = frozenset(known)
         for key, node in self.keys.items():
             if key not in known:
                 hint = "merge keys are not part of the format; write the keys out" if key == "<<" else near(key, known)

@@ -214,6 +214,8 @@ def _no_effect(keys: list[str]) -> str:
 _TOKEN = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[()]|(?<![\w.\-/])(?:and|or)(?=[\s(])", re.DOTALL)
 
 
+_LOOKED_AT = 20_000
+"""Characters of a condition up to which appending to it is looked at; no person reads longer ones."""
 _TRAPS = {
     "and": ("or", "the appended 'and' binds to what follows the last 'or' of the condition, not to all of it"),
     "or": ("and", "the appended 'or' is an alternative to the whole condition, not to its last part"),
@@ -227,7 +229,7 @@ def _joined(item: Item, base: SourceText) -> SourceText:
     first = _TOKEN.search(more.text)
     if first is not None and first[0] in _TRAPS and not more.text[: first.start()].strip():
         other, message = _TRAPS[first[0]]
-        if other in _top_level(base.text):
+        if len(base.text) <= _LOOKED_AT and other in _top_level(base.text):
             hint = "if that is not meant, replace the condition"
             item.warn(more.span(*first.span()), "append-precedence", message, "LOAD_COMPILE_CONDITION", hint)
     return base.joined(more)

@@ -12,6 +12,8 @@ from engine.sourcefile import SourceFile
 
 WIDTH = 120
 """Terminal cells of a source line that are shown; longer lines are cut around the place."""
+SHOWN = 1000
+"""Findings that are shown as text; of more only the number is told."""
 _CUT = "..."
 _JOINERS = "\u200c\u200d"
 _RESET, _BOLD, _RED, _YELLOW, _BLUE = "\033[0m", "\033[1m", "\033[31m", "\033[33m", "\033[34m"
@@ -27,7 +29,9 @@ def render_text(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str], col
         color: Whether to colour it with ANSI escapes.
     """
     files = {name: SourceFile.of(name, text) for name, text in texts.items()}
-    return "\n\n".join(_block(diagnostic, files, color) for diagnostic in in_order(diagnostics, texts))
+    found = in_order(diagnostics, texts)
+    blocks = [_block(diagnostic, files, color) for diagnostic in found[:SHOWN]]
+    return "\n\n".join([*blocks, *[f"... and {len(found) - SHOWN} more"] * (len(found) > SHOWN)])
 
 
 def in_order(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> list[Diagnostic]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import engine
 from engine.diagnostics import WARNING, Diagnostic, Report, Span
-from engine.render import WIDTH, printable, render_github, render_text, source_excerpt
+from engine.render import SHOWN, WIDTH, printable, render_github, render_text, source_excerpt
 from engine.render_json import CODES, render_falco_json, render_sarif
 from engine.rulefile import RuleFile
 from engine.sourcefile import SourceFile
@@ -125,6 +125,15 @@ def test_findings_are_sorted_by_file_and_place():
 
     heads = [line.split(": ")[0] for line in text.split("\n") if "[s]" in line]
     assert heads == ["b:1:1", "b:2:1", "a:1:1", "other:1:1"]
+
+
+def test_of_very_many_findings_the_first_are_shown():
+    text = render_text(
+        [replace(FIELD, message=f"number {number}", via=(), hint="") for number in range(SHOWN + 7)], TEXTS
+    )
+
+    assert text.count("error[unknown-field]") == SHOWN
+    assert text.endswith("\n\n... and 7 more")
 
 
 def test_no_finding_is_no_text():
