@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 
@@ -11,7 +12,7 @@ PYTEST_ARGS ?=
 
 ##@ Use
 
-run: $(READY) ## watch Lanner work: a stand-in for AWS, an audit webhook, made-up events, alerts on the screen
+run: $(RUNS) ## watch Lanner work: a stand-in for AWS, an audit webhook, made-up events, alerts on the screen
 	$(BIN)/lanner demo
 
 ##@ Develop
@@ -42,7 +43,11 @@ help: ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 
-# The environment; made anew when the dependencies change.
-$(READY): pyproject.toml .ci/venv
-	PYTHON=$(PYTHON) sh .ci/venv $(VENV)
+# The environment: what a user needs to run it, and what it takes to work on it. Made anew when dependencies change.
+$(RUNS): pyproject.toml .ci/venv
+	PYTHON=$(PYTHON) sh .ci/venv $(VENV) --editable '.[demo]'
 	touch $@
+
+$(READY): pyproject.toml .ci/venv
+	PYTHON=$(PYTHON) sh .ci/venv $(VENV) --editable '.[demo,kubernetes]' --group dev
+	touch $(RUNS) $@
