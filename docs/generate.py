@@ -18,11 +18,15 @@ import click
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from engine.load import LoadOptions  # noqa: E402
+from lanner import rulefiles  # noqa: E402
+from lanner.attack import NAMES, V19  # noqa: E402
 from lanner.catalog import build_catalog  # noqa: E402
 from lanner.cli.app import app  # noqa: E402
 from lanner.config import Config  # noqa: E402
 from lanner.errors import EXIT_MEANING  # noqa: E402
 from lanner.fieldlist import as_markdown, field_classes  # noqa: E402
+from lanner.rulepage import as_markdown as rule_lines  # noqa: E402
 from lanner.settings import Key, keys_of, kind_name, walk  # noqa: E402
 from lanner.sources import SOURCE_TYPES  # noqa: E402
 
@@ -49,7 +53,8 @@ def command_line() -> str:
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
-    with click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH) as context:
+    names = app.context_settings["help_option_names"]
+    with click.Context(command, parent, name, terminal_width=WIDTH, help_option_names=names) as context:
         return f"```\n{command.get_help(context)}\n```\n"
 
 
@@ -135,8 +140,26 @@ def fields() -> str:
     return "\n".join([f"# Fields\n\n{NOTE}", head, more, *as_markdown(field_classes(build_catalog("")))])
 
 
+def rules(pack: str, title: str) -> str:
+    """Return the page of a pack of shipped rules."""
+    found = rulefiles.load([f"{rulefiles.BUNDLED}/{pack}"], build_catalog(""), LoadOptions())
+    about = "What priorities, tags and exceptions mean is said in [the shipped rules](../rules.md)."
+    return "\n".join([f"# {title}\n\n{NOTE}", about, *rule_lines(found), ""])
+
+
+def attack_versions() -> str:
+    """Return the page of technique ids that differ between versions of ATT&CK."""
+    head = "Rules carry the ids of ATT&CK version 18. These have other ids in version 19;"
+    more = "`lanner rules coverage --attack 19` tells those.\n\n| version 18 | version 19 | name |\n|---|---|---|"
+    lines = [f"| {old} | {new} | {NAMES.get(old, '')} |" for old, new in V19.items()]
+    return "\n".join([f"# ATT&CK ids by version\n\n{NOTE}", head, more, *lines, ""])
+
+
 PAGES = {
     "fields.md": fields,
+    "reference/attack-versions.md": attack_versions,
+    "rules/aws.md": lambda: rules("aws", "Rules for CloudTrail"),
+    "rules/k8s.md": lambda: rules("k8s", "Rules for Kubernetes audit"),
     "reference/command-line.md": command_line,
     "reference/configuration.md": configuration,
     "reference/exit-status.md": exit_status,
@@ -147,6 +170,7 @@ PAGES = {
 def main() -> None:
     """Write all pages."""
     for name, make in PAGES.items():
+        (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(make(), "utf-8")
 
 
