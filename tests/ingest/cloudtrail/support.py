@@ -106,7 +106,7 @@ def quick(url: str, **options: Any) -> SqsOptions:
     base = SqsOptions(
         queue=f"sqs://{url}",
         wait=0,
-        visibility_timeout=2,
+        visibility_timeout=20,
         retry_backoff=(0,),
         access_pause=0.5,
         access_pause_max=1.0,

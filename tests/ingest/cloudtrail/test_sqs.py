@@ -211,9 +211,9 @@ async def test_what_was_not_in_custody_at_a_crash_is_delivered_by_the_next_proce
     async def die(run: Run[SqsSource], batch: Batch) -> None:
         run.events.extend(batch.events)
 
-    async with running(quick(url), die, grace=0.0) as first:
+    async with running(quick(url, visibility_timeout=2), die, grace=0.0) as first:
         await first.until(lambda: bool(first.events))
-    async with running(quick(url)) as second:
+    async with running(quick(url, visibility_timeout=2)) as second:
         await second.until_count("messages:deleted", 1)
 
     assert first.ids == second.ids == [1]
@@ -337,7 +337,7 @@ async def test_a_slow_pipeline_does_not_lose_its_messages(aws: Aws) -> None:
         run.events.extend(batch.events)
         await batch.ack()
 
-    async with running(quick(url), slowly) as run:
+    async with running(quick(url, visibility_timeout=2), slowly) as run:
         await run.until_count("messages:deleted", 2)
 
     assert run.ids == [1, 2]
