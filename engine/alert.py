@@ -59,10 +59,11 @@ class Alert:
             "time": times.utc_json(self.time_ns),
         }
 
-    def json(self, iso_8601: bool = False) -> str:
-        """Return the alert as one line of JSON with sorted keys."""
-        shown = json.dumps(self.as_dict(iso_8601), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return _encodable(shown)
+    def json(self, iso_8601: bool = False, with_uid: bool = False) -> str:
+        """Return the alert as one line of JSON with sorted keys; the uid, if asked for, as ``lanner.uid``."""
+        own = {"lanner": {"uid": self.uid}} if with_uid else {}
+        shown = {**self.as_dict(iso_8601), **own}
+        return _encodable(json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
 
 
 def _encodable(text: str) -> str:

@@ -19,7 +19,6 @@ from engine.items import (
     flag,
     milliseconds,
     names,
-    near,
     priority,
     scalars,
     text,
@@ -27,6 +26,7 @@ from engine.items import (
     word,
 )
 from engine.priority import Priority
+from engine.similar import near
 from engine.tree import At
 from engine.yamlnodes import ScalarNode, SequenceNode
 

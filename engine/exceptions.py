@@ -12,13 +12,13 @@ from engine.items import (
     Invalid,
     Item,
     map_scalars,
-    near,
     node_kind,
     open_item,
     present,
     scalar_node,
     sequence,
 )
+from engine.similar import near
 from engine.yamlnodes import MappingNode, Node, ScalarNode, SequenceNode
 
 _KEYS = ("name", "fields", "comps", "values")

@@ -5,7 +5,6 @@ Everything wrong is reported where it stands; a reader that cannot answer raises
 the caller goes on with the next key.
 """
 
-import difflib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 from engine.definitions import Scalar
 from engine.diagnostics import ERROR, WARNING, Diagnostic, Report, SourceText, Span
 from engine.priority import Priority
+from engine.similar import near
 from engine.sourcefile import SourceFile, trimmed
 from engine.tree import At
 from engine.yamlnodes import VALIDATE as YAML_VALIDATE
@@ -24,8 +24,6 @@ VALIDATE = "LOAD_ERR_VALIDATE"
 _TRUE = frozenset(form for word in ("true", "yes", "on", "y") for form in (word, word.upper(), word.capitalize()))
 _FALSE = frozenset(form for word in ("false", "no", "off", "n") for form in (word, word.upper(), word.capitalize()))
 _MAX_UINT32 = 2**32 - 1
-_LONG_NAME = 120
-_MANY_NAMES = 1000
 
 T = TypeVar("T")
 
@@ -34,12 +32,7 @@ class Invalid(Exception):
     """A key cannot be read; the report says why."""
 
 
-def near(word: str, known: Collection[str]) -> str:
-    """Return "did you mean" with the most similar known word; "" if there is none, or too much to compare."""
-    if len(word) > _LONG_NAME or len(known) > _MANY_NAMES:
-        return ""
-    found = difflib.get_close_matches(word, [other for other in known if other != word], n=1, cutoff=0.7)
-    return f"did you mean '{found[0]}'?" if found else ""
+_LONGEST_SHOWN = 120
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +62,7 @@ class Item:
     @property
     def title(self) -> str:
         """How messages call it: ``rule 'Root used'``."""
-        name = self.name if len(self.name) <= _LONG_NAME else f"{self.name[:_LONG_NAME]}..."
+        name = self.name if len(self.name) <= _LONGEST_SHOWN else f"{self.name[:_LONGEST_SHOWN]}..."
         title = f"{self.kind} '{name}'" if name else self.kind
         return f"{title} of {self.owner}" if self.owner else title
 

@@ -87,8 +87,11 @@ def load_rules(files: Sequence[RuleFile], catalog: FieldCatalog, options: LoadOp
     options = options or LoadOptions()
     report = Report()
     collection = read_files(files, catalog.sources, report, ENGINE_VERSION, catalog.plugins)
+    unread = any(found.code == "LOAD_ERR_YAML_PARSE" for found in report.errors)
     loader = _Loader(collection, catalog, options, report)
     rules = loader.rules()
+    if unread:  # what seems undefined may well be defined in the file that is no YAML
+        report.diagnostics = [found for found in report.diagnostics if found.slug != "undefined-macro"]
     if not report.errors:
         loader.unused()  # a rule that does not load may be the one that uses them
     return LoadResult(None if report.errors else loader.ruleset(rules), report)
@@ -187,14 +190,17 @@ class _Loader:
         """Check the fields of exceptions, also of those without values; their errors have a code of their own."""
         before = len(checker.report.diagnostics)
         for entry in definition.exceptions:
+            start = len(checker.report.diagnostics)
             for left in self.resolver.exception_fields(entry, checker.item):
                 try:
                     checker.operand(left)
                 except Rejected:
                     continue
-        found = checker.report.diagnostics
-        found[before:] = [replace(d, code=VALIDATE, slug=f"exception-{d.slug}") for d in found[before:]]
-        return len(found) == before
+            checker.report.diagnostics[start:] = [
+                replace(found, code=VALIDATE, slug=f"exception-{found.slug}", item=("exception", entry.name))
+                for found in checker.report.diagnostics[start:]
+            ]
+        return len(checker.report.diagnostics) == before
 
     def _condition(self, tree: Node, checker: Checker) -> Checked | None:
         try:

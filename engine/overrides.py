@@ -12,7 +12,8 @@ from engine.define import OPTIONAL, REQUIRED, RULE_READERS, Definer, attribute, 
 from engine.definitions import ListDef, MacroDef, RuleDef
 from engine.diagnostics import SourceText
 from engine.exceptions import append_exceptions
-from engine.items import VALIDATE, Invalid, Item, flag, near, node_kind, open_item, scalars, text, word
+from engine.items import VALIDATE, Invalid, Item, flag, node_kind, open_item, scalars, text, word
+from engine.similar import near
 from engine.yamlnodes import MappingNode, ScalarNode
 
 _OPERATIONS = ("append", "replace")

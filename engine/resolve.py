@@ -5,13 +5,13 @@ Works on syntax trees, never on text (spec: rule-language 3.3, 3.4, 3.6): a list
 lists of lists open to any depth, a macro is one sub-tree shared by all its users.
 """
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from engine.definitions import Collection, ExceptionDef, ListDef, MacroDef, RuleDef, Scalar
 from engine.diagnostics import Diagnostic, Report, SourceText, Span
 from engine.parser import CODE, ParseFailure, parse_condition, parse_item, parse_left, parse_value, parse_values
+from engine.similar import near
 from engine.tree import (
     And,
     At,
@@ -205,8 +205,7 @@ class Resolver:
     def _near_macro(self, name: str) -> str:
         if name in self.collection.lists:
             return f"'{name}' is a list; lists stand on the right of 'in', 'intersects' or 'pmatch'"
-        near = difflib.get_close_matches(name, self.collection.macros, n=1, cutoff=0.75)
-        return f"did you mean '{near[0]}'?" if near and near[0] != name else ""
+        return near(name, self.collection.macros)
 
     def _macro(self, macro: MacroDef, chain: tuple[str, ...]) -> Node | None:
         if macro.name not in self._macros:

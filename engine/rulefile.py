@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from engine.define import KEYS, Definer
 from engine.definitions import Collection
 from engine.diagnostics import WARNING, Diagnostic, Report
-from engine.items import Invalid, Item, near, node_kind, open_item
+from engine.items import Invalid, Item, node_kind, open_item
 from engine.legacy import looks_legacy, read_legacy
 from engine.overrides import change
 from engine.requirements import check_plugins, read_engine_version, read_plugin_versions
+from engine.similar import near
 from engine.sourcefile import SourceFile, bad_character
 from engine.yamlnodes import VALIDATE, MappingNode, Node, ScalarNode, SequenceNode, compose
 

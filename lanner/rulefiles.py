@@ -66,18 +66,16 @@ def read(files: Iterable[Path]) -> list[RuleFile]:
     Read rule files.
 
     Raises:
-        RuleFileError: A file cannot be opened or is no UTF-8.
+        RuleFileError: A file cannot be read.
     """
     return [RuleFile(str(file), _text(file)) for file in files]
 
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8-sig")
+        return file.read_text("utf-8-sig", errors="surrogateescape")  # the loader tells where a byte is no UTF-8
     except OSError as error:
         raise RuleFileError(f"{file}: cannot read the rule file: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise RuleFileError(f"{file}: a rule file is UTF-8 text; byte {error.start} is not") from None
 
 
 def load(paths: Iterable[str], catalog: FieldCatalog, options: LoadOptions) -> RuleSet:
