@@ -113,6 +113,7 @@ class Config:
         priority: Less severe rules are left out.
         rule_matching: Whether all rules that an event matches are reported, or only the first.
         json_output: Alerts as JSON instead of text.
+        alert_uid: Whether alerts as JSON have "lanner":{"uid":...}, the same for every repeat of an alert.
         time_format_iso_8601: Times in text in UTC as ISO 8601 instead of the local time of day.
         stdout_output: Alerts on standard output.
         file_output: Alerts in a file.
@@ -126,6 +127,7 @@ class Config:
     priority: Priority = Priority.DEBUG
     rule_matching: Literal["all", "first"] = "all"
     json_output: bool = False
+    alert_uid: bool = False
     time_format_iso_8601: bool = False
     stdout_output: StdoutOutput = field(default_factory=StdoutOutput)
     file_output: FileOutput = field(default_factory=FileOutput)

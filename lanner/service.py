@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.evaluate import Engine
@@ -53,12 +54,12 @@ def load_ruleset(config: Config) -> RuleSet:
 
 def make_outputs(config: Config) -> list[Output]:
     """Return the enabled outputs, not started yet."""
-    json, iso = config.json_output, config.time_format_iso_8601
+    form = LineForm(config.json_output, config.time_format_iso_8601, uid=config.alert_uid)
     outputs: list[Output] = []
     if config.stdout_output.enabled:
-        outputs.append(StdoutOutput(line_writer(LineForm(json, iso, wants_colour(sys.stdout)))))
+        outputs.append(StdoutOutput(line_writer(replace(form, colour=wants_colour(sys.stdout)))))
     if config.file_output.enabled:
-        outputs.append(FileOutput(config.file_output.filename, line_writer(LineForm(json, iso))))
+        outputs.append(FileOutput(config.file_output.filename, line_writer(form)))
     return outputs
 
 

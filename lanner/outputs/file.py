@@ -50,6 +50,7 @@ class FileOutput:
 
     def _open(self) -> None:
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        self._torn = _ends_within_line(self._path)
 
     def _shut(self) -> None:
         if self._descriptor >= 0:
@@ -60,7 +61,6 @@ class FileOutput:
         if self._moved():
             self._shut()
             self._open()
-            self._torn = False
         whole = b"\n" + data if self._torn else data
         self._torn = True
         write_all(self._descriptor, whole)
@@ -80,3 +80,14 @@ class FileOutput:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EROFS):  # pipes and devices have nothing to sync
                 raise
+
+
+def _ends_within_line(path: str) -> bool:
+    """Tell whether the last line of a file has no end, as when a process was killed while it wrote."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+    except OSError:
+        return False

@@ -16,17 +16,19 @@ class LineForm:
         json: Falco's JSON instead of text.
         iso_8601: Times in text as ISO 8601 in UTC instead of the local time of day.
         colour: Whether text is coloured by priority; JSON never is.
+        uid: Whether JSON has the alert's uid, which Falco's has not.
     """
 
     json: bool = False
     iso_8601: bool = False
     colour: bool = False
+    uid: bool = False
 
 
 def line_writer(form: LineForm) -> Callable[[Alert], str]:
     """Return the function that makes a line, with its end, of an alert."""
     if form.json:
-        return lambda alert: f"{alert.json(form.iso_8601)}\n"
+        return lambda alert: f"{alert.json(form.iso_8601, form.uid)}\n"
     if form.colour:
         return lambda alert: f"{painted(alert.text(form.iso_8601), alert.priority)}\n"
     return lambda alert: f"{alert.text(form.iso_8601)}\n"

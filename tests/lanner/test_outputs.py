@@ -31,6 +31,13 @@ def test_json_lines_are_never_coloured() -> None:
     assert "\x1b" not in line
 
 
+def test_a_uid_is_told_only_when_asked_for() -> None:
+    falco = json.loads(line_writer(LineForm(json=True))(alert()))
+    ours = json.loads(line_writer(LineForm(json=True, uid=True))(alert()))
+    assert ours.pop("lanner") == {"uid": "uid-1"}
+    assert ours == falco
+
+
 @pytest.mark.parametrize("priority", Priority)
 def test_every_priority_has_a_colour_that_ends(priority: Priority) -> None:
     line = line_writer(LineForm(colour=True))(alert(priority=priority))
@@ -54,6 +61,16 @@ async def test_a_file_is_appended_to(tmp_path: Path) -> None:
     await output.deliver([alert(3)])
     await output.close()
     assert path.read_text() == "before\nuid-1\nuid-2\nuid-3\n"
+
+
+async def test_a_line_that_a_killed_process_left_unfinished_costs_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.txt"
+    path.write_text("uid-1\nui")
+    output = FileOutput(str(path), plain)
+    await output.start()
+    await output.deliver([alert(2)])
+    await output.close()
+    assert path.read_text() == "uid-1\nui\nuid-2\n"
 
 
 async def test_a_new_file_is_not_for_everybody(file_output: FileOutput, tmp_path: Path) -> None:
