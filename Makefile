@@ -18,7 +18,7 @@ run: $(RUNS) ## watch Lanner work: a stand-in for AWS, an audit webhook, made-up
 ##@ Develop
 
 test: $(READY) ## run all tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 check: $(READY) ## lint and check types
 	$(BIN)/ruff check
