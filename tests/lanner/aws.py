@@ -1,6 +1,7 @@
 """AWS for the tests of the program: a moto server over HTTP and clients to it."""
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ def aws_server() -> Iterator[Aws]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     aws = Aws("http://{}:{}".format(*server.get_host_and_port()))
+    urllib.request.urlopen(urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST")).close()
     try:
         yield aws
     finally:
