@@ -1,5 +1,6 @@
 """Alerts in a file."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from lanner.errors import OutputError
 from lanner.outputs.stdout import write_all
 from lanner.worker import Worker
 
+_CLOSING = 1.0  # seconds
 _MODE = 0o640  # alerts name people and secrets
 
 
@@ -44,8 +46,8 @@ class FileOutput:
         await self._worker.run(lambda: self._append(data))
 
     async def close(self) -> None:
-        """Close the file."""
-        await self._worker.run(self._shut)
+        """Close the file, unless a write is stuck."""
+        await asyncio.wait([asyncio.create_task(self._worker.run(self._shut))], timeout=_CLOSING)
         self._worker.end()
 
     def _open(self) -> None:

@@ -123,6 +123,16 @@ def test_an_answered_request_is_not_lost_when_the_process_is_killed(tmp_path: Pa
     assert len(again.found()) == 60
 
 
+def test_an_output_that_is_stuck_does_not_keep_the_service_from_ending(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    stuck = os.open(tmp_path / "fifo", os.O_RDWR)
+    running = Running(tmp_path, file_output={"enabled": True, "filename": str(tmp_path / "fifo")}, shutdown_grace=0.5)
+    assert running.post(*(audit_event(number=n) | {"user": {"username": "u" * 3000}} for n in range(60))) == 200
+    assert running.end() == 0
+    os.close(stuck)
+    assert "60 alerts are left in the outbox" in running.log.read_text()
+
+
 def test_a_file_output_that_is_down_is_tried_again(tmp_path: Path) -> None:
     target = tmp_path / "folder" / "alerts.jsonl"
     target.parent.mkdir()
