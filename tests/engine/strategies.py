@@ -107,8 +107,9 @@ VALUES = {
 
 @st.composite
 def events(draw: st.DrawFn) -> Event:
-    """Events of which any value may be absent."""
-    event = testfields.event(**draw(st.fixed_dictionaries({}, optional=VALUES)))
+    """Events of which any value may be absent, most are not."""
+    absent = draw(st.sets(st.sampled_from(sorted(VALUES)), max_size=8))
+    event = testfields.event(**{name: draw(found) for name, found in VALUES.items() if name not in absent})
     event.num = draw(st.integers(1, 3))
     return event
 
@@ -354,6 +355,19 @@ def modified(draw: st.DrawFn) -> Compare:
 
 
 @st.composite
+def of_several(draw: st.DrawFn) -> Compare:
+    """Comparisons of fields with several values, of which some or all count."""
+    name, values = draw(
+        st.sampled_from((("any", few), ("anc", few), ("end", addresses), ("endnet", st.sampled_from(NETS))))
+    )
+    op = draw(st.sampled_from(EQUAL))
+    if op in LIST_OPERATORS:
+        right = Values(tuple(draw(st.lists(values.map(literal), max_size=2))), None, AT)
+        return Compare(_field(name), op, "", right, AT)
+    return Compare(_field(name), op, "", draw(values.map(literal)), AT)
+
+
+@st.composite
 def between_fields(draw: st.DrawFn) -> Compare:
     """Comparisons of a field with a field."""
     kind = draw(st.sampled_from([kind for kind in KINDS + LIST_KINDS if kind.right]))
@@ -395,6 +409,7 @@ def nodes(macros: int = 0) -> st.SearchStrategy[Node]:
         modified(),
         between_fields(),
         between_lists(),
+        of_several(),
     )
     if macros:
         leaves |= st.sampled_from(LETTERS[:macros]).map(lambda name: MacroRef(name, AT))

@@ -18,7 +18,8 @@ from tests.engine import testfields
 from tests.engine.reference import evaluate
 from tests.engine.strategies import RuleTexts, events, nodes, resolved, rule_texts, source_text
 
-some_events = st.lists(events(), min_size=1, max_size=5)
+some_events = st.lists(events(), min_size=1, max_size=2)
+few_examples = settings(max_examples=40)
 
 
 def rule_file(texts: RuleTexts) -> RuleFile:
@@ -81,6 +82,7 @@ def test_the_engine_agrees_with_the_reference(texts: RuleTexts, found: list[Even
         assert fired(engine, event) == want
 
 
+@few_examples
 @given(rule_texts(), some_events)
 def test_the_index_finds_what_each_rule_finds_alone(texts: RuleTexts, found: list[Event]) -> None:
     together = Engine(loaded(texts))
@@ -90,6 +92,7 @@ def test_the_index_finds_what_each_rule_finds_alone(texts: RuleTexts, found: lis
         assert fired(together, event) == want
 
 
+@few_examples
 @given(rule_texts(), some_events)
 def test_first_matching_gives_the_first_of_all(texts: RuleTexts, found: list[Event]) -> None:
     rules = loaded(texts)
@@ -98,6 +101,7 @@ def test_first_matching_gives_the_first_of_all(texts: RuleTexts, found: list[Eve
         assert fired(first, event) == fired(every, event)[:1]
 
 
+@few_examples
 @given(rule_texts(), some_events)
 def test_a_batch_is_its_events_one_by_one(texts: RuleTexts, found: list[Event]) -> None:
     engine = Engine(loaded(texts))
@@ -105,6 +109,7 @@ def test_a_batch_is_its_events_one_by_one(texts: RuleTexts, found: list[Event]) 
     assert [(match.rule, match.event) for match in engine.evaluate_batch(found)] == one_by_one
 
 
+@few_examples
 @given(nodes(), some_events)
 def test_deep_nesting_changes_nothing(node: Node, found: list[Event]) -> None:
     plain, deep = source_text(node), source_text(node)
