@@ -1,0 +1,86 @@
+"""
+The service as an AWS Lambda function: ``lanner.aws_lambda.handler``.
+
+What announces trail files invokes it (an SQS mapping with ``ReportBatchItemFailures``, or S3, SNS, EventBridge and the
+like directly); alerts go to standard output, which is the function's log. A message is done when its alerts are written
+there, so no outbox and no other output takes part. The configuration is that of ``lanner run``; its first source of
+type cloudtrail says how objects are read. Without one, the shipped rules apply and alerts are JSON.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engine.evaluate import Engine
+from engine.event import Event
+from ingest.cloudtrail.lambda_entry import Handler, Process, make_handler
+from ingest.cloudtrail.options import ObjectOptions, SqsOptions
+from lanner import config as configuration
+from lanner import logs, service
+from lanner.config import Config
+from lanner.detect import Detector
+from lanner.hostname import hostname
+from lanner.outputs.lines import LineForm, line_writer
+from lanner.outputs.stdout import write_all
+
+_MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"  # in MiB, set by Lambda
+_SHARE = 4  # of the memory: objects whose events are not settled yet; as Python objects they take some times more
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """
+    Process an invocation.
+
+    Raises:
+        ConfigError, RulesError: The function cannot work as configured.
+        InvocationError: What was not announced by SQS could not all be processed.
+    """
+    return _from_environment()(event, context)
+
+
+def make(config: Config) -> Handler:
+    """
+    Make the function that Lambda calls.
+
+    Raises:
+        RulesError: The rules do not load.
+    """
+    source = next((s.options for s in config.sources if isinstance(s.options, SqsOptions)), SqsOptions(""))
+    objects = within(source.objects, int(os.environ.get(_MEMORY, "0")) << 20)
+    return make_handler(_process(config), source.aws, objects, source.dedup)
+
+
+def within(objects: ObjectOptions, memory: int) -> ObjectOptions:
+    """Return how objects are read in a function that has some bytes of memory; 0 when that is not known."""
+    most = memory // _SHARE or objects.memory_budget
+    return dataclasses.replace(
+        objects,
+        memory_budget=min(objects.memory_budget, most),
+        max_object_bytes=min(objects.max_object_bytes, most),
+    )
+
+
+@cache
+def _from_environment() -> Handler:
+    logs.set_up()
+    return make(_configured())
+
+
+def _configured() -> Config:
+    if os.environ.get(configuration.ENVIRONMENT) or Path(configuration.DEFAULT_PATH).exists():
+        return configuration.load(None)
+    return Config(json_output=True)
+
+
+def _process(config: Config) -> Process:
+    detector = Detector(Engine(service.load_ruleset(config), config.rule_matching), hostname())
+    line = line_writer(LineForm(config.json_output, config.time_format_iso_8601, uid=config.alert_uid))
+
+    def process(events: Sequence[Event]) -> None:
+        write_all(sys.stdout.fileno(), "".join(map(line, detector.alerts(events))).encode())
+
+    return process
