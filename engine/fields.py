@@ -7,7 +7,7 @@ module knows none of them by name.
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -90,6 +90,7 @@ class Field:
         never: Texts that the value never is.
         not_na: Whether comparing with the text ``<NA>`` is a mistake that deserves a warning.
         suggested: Whether ``suggested_output`` appends the field.
+        own: Whether Falco has no such field, so that rules with it load in Lanner only.
     """
 
     name: str
@@ -119,6 +120,12 @@ class Field:
     never: frozenset[str] = frozenset()
     not_na: bool = False
     suggested: bool = False
+    own: bool = False
+
+
+def ours(rows: Iterable[Field]) -> list[Field]:
+    """Return rows marked as Lanner's own."""
+    return [replace(row, own=True) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

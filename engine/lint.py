@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from engine.definitions import RuleDef
 from engine.diagnostics import WARNING, Diagnostic
 from engine.fields import FieldTable
+from engine.parser import operand_fields
 from engine.plan import Constraints
+from engine.ruleset import Rule
 from engine.transformers import TRANSFORMERS
 from engine.tree import At, Compare, FieldRef, Literal, Node, Transform, Values, walk
-from engine.typed import Checked
+from engine.typed import Checked, operands
 
 NA = "<NA>"
 MANY_EVENT_TYPES = 100
@@ -93,3 +95,33 @@ def too_many_event_types(condition: Checked, table: FieldTable, rule: RuleDef) -
         message = f"the condition can match {len(types)} event types, so every event must be looked at"
         hint = f"begin with {table.discriminators[0]}, as in: evt.type in (open, openat)"
         yield _warning("no-event-type", "LOAD_NO_EVTTYPE", message, rule.at, rule, hint)
+
+
+def unportable(rule: Rule, table: FieldTable) -> Iterator[Diagnostic]:
+    """Yield what keeps a rule from loading in Falco: Lanner's own fields, several sources, `contains` on lists."""
+    definition = rule.definition
+    if len(definition.sources) > 1 or definition.sources == ("any",):
+        yield _unportable("the rule is for more than one source", definition.at, definition)
+    for node in walk(rule.tree):
+        if not isinstance(node, Compare):
+            continue
+        refs = [*operand_fields(node.left)]
+        if isinstance(node.right, FieldRef | Transform):
+            refs += operand_fields(node.right)
+        for ref in refs:
+            if (row := table.fields.get(ref.name)) is not None and row.own:
+                yield _unportable(f"Falco has no field '{ref.name}'", ref.at, definition)
+        row = table.fields.get(node.left.name) if isinstance(node.left, FieldRef) else None
+        if row is not None and row.is_list and node.op == "contains":
+            yield _unportable("Falco refuses 'contains' on a list", node.at, definition)
+    for token in rule.output.tokens:
+        for value in operands(token.value):
+            if value.field.own:
+                at = At(definition.output, 0, len(definition.output.text))
+                yield _unportable(f"Falco has no field '{value.field.name}', which the output shows", at, definition)
+
+
+def _unportable(message: str, at: At, rule: RuleDef) -> Diagnostic:
+    via = ((f"rule '{rule.name}'", rule.at.span),)
+    item = ("rule", rule.name)
+    return Diagnostic("not-portable", "LOAD_WARNING_EXTENSION", message, at.span, WARNING, via=via, item=item)

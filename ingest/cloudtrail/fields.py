@@ -7,7 +7,7 @@ Meaning follows Falco's cloudtrail plugin 0.17.1 (spec: fields 2); where its ans
 
 from collections.abc import Iterable
 
-from engine.fields import Arg, Field, FieldTable, Getter, Type, table
+from engine.fields import Arg, Field, FieldTable, Getter, Type, ours, table
 from ingest.cloudtrail import canonical, openings, policies, values
 from ingest.cloudtrail.record import SOURCE
 from ingest.jsonfields import json_fields, path_field
@@ -26,7 +26,8 @@ def cloudtrail_table(common: Iterable[Field]) -> FieldTable:
         common: The rows that the source shares with others.
     """
     doc = "Calls and other events in AWS accounts, as CloudTrail records them."
-    groups = (common, json_fields(), FIELDS, policies.FIELDS, openings.FIELDS, canonical.FIELDS)
+    own = ours((*policies.FIELDS, *openings.FIELDS, *canonical.FIELDS))
+    groups = (common, json_fields(), FIELDS, own)
     return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from engine.event import Event
-from engine.fields import Arg, Field, FieldTable, Getter, Type, table
+from engine.fields import Arg, Field, FieldTable, Getter, Type, ours, table
 from engine.jsontext import compact, text
 from ingest.jsonfields import json_fields, path_getter, text_at, value_at
 from ingest.k8saudit import canonical, pods
@@ -33,7 +33,7 @@ def k8saudit_table(common: Iterable[Field]) -> FieldTable:
         common: The rows that the source shares with all others.
     """
     doc = "Requests to a Kubernetes API server, as its audit log tells them."
-    groups = (common, json_fields(), FIELDS, canonical.FIELDS)
+    groups = (common, json_fields(), FIELDS, ours(canonical.FIELDS))
     return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc)
 
 
@@ -174,7 +174,7 @@ _REQUEST_ROWS = (
     _text("ka.verb", "Verb of the request.", "verb"),
     _text("ka.uri", "URI of the request.", "requestURI"),
     _single("ka.uri.param", "First value of a parameter of the query.", _uri_param, arg=Arg.KEY),
-    _list("ka.uri.params", "All values of a parameter of the query.", _uri_params, Arg.KEY),
+    *ours([_list("ka.uri.params", "All values of a parameter of the query.", _uri_params, Arg.KEY)]),
     _text("ka.useragent", "User agent of the client.", "userAgent"),
     _list("ka.sourceips", "Addresses of the client and of proxies on the way.", _list_at("sourceIPs"), Arg.INDEX),
     _text("ka.response.code", "HTTP status code of the response.", "responseStatus", "code"),
@@ -264,7 +264,7 @@ FIELDS: tuple[Field, ...] = (
     *_TARGET_ROWS,
     *_OBJECT_ROWS,
     *pods.pod_fields(),
-    *pods.template_fields(),
+    *ours(pods.template_fields()),
     *_OLD_ROWS,
 )
 """The fields that only this source has."""

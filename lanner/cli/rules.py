@@ -70,8 +70,10 @@ rules.add_command(show)
     "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when there are warnings.")
-def check(files: tuple[str, ...], form: str, strict: bool) -> Exit:
+@click.option("--portable", is_flag=True, help="Also say what keeps a rule from loading in Falco.")
+def check(files: tuple[str, ...], form: str, strict: bool, portable: bool) -> Exit:
     """Check rule files."""
+    from engine.lint import unportable
     from engine.load import load_rules
     from lanner import rulefiles
     from lanner.catalog import build_catalog
@@ -79,6 +81,10 @@ def check(files: tuple[str, ...], form: str, strict: bool) -> Exit:
 
     read = rulefiles.read(rulefiles.find(files))
     result = load_rules(read, build_catalog(hostname()))
+    if portable and result.ruleset is not None:
+        for rule in result.ruleset.rules:
+            for found in unportable(rule, result.ruleset.catalog.tables[rule.source]):
+                result.report.add(found)
     click.echo(_rendered(result, read, form), nl=form != "github" or bool(result.report.diagnostics))
     if result.report.errors:
         return Exit.RULES
