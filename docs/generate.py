@@ -123,6 +123,8 @@ _EXAMPLES = {
     "cloudtrail": "queue: sqs://my-cloudtrail-queue",
     "cloudtrail-s3": "location: s3://my-trail-bucket",
     "k8saudit": "listen: {host: 127.0.0.1, port: 9765}",
+    "k8saudit-log": "path: /var/log/kubernetes/audit.log",
+    "files": "paths: [/var/log/trail]",
 }
 
 

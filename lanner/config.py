@@ -7,7 +7,7 @@ file and the reference page are made from them.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ import yaml
 from engine.priority import Priority
 from engine.selection import Selection
 from lanner.errors import ConfigError
+from lanner.plugins import PluginConfig, sources_of
 from lanner.settings import Reader
 from lanner.sources import SOURCE_TYPES, SourceConfig
 from lanner.yamltree import override, parse
@@ -119,6 +120,8 @@ class Config:
         file_output: Alerts in a file.
         outbox: Where alerts are kept until every output has taken them.
         sources: Where events come from, a list.
+        plugins: Falco's list of plugins: cloudtrail and k8saudit become the sources that do the same.
+        load_plugins: Names of the plugins to load, in order; without it all are.
         shutdown_grace: Seconds that sources and outputs have for what is begun when the service stops.
     """
 
@@ -133,6 +136,8 @@ class Config:
     file_output: FileOutput = field(default_factory=FileOutput)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     sources: tuple[SourceConfig, ...] = ()
+    plugins: tuple[PluginConfig, ...] = ()
+    load_plugins: tuple[str, ...] | None = None
     shutdown_grace: float = 25.0
 
 
@@ -163,6 +168,8 @@ def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
     reader = Reader()
     config = reader.section(root, Config)
     if isinstance(config, Config):
+        plugged = sources_of(config.plugins, config.load_plugins, reader, root)
+        config = replace(config, sources=config.sources + plugged)
         _check(config, reader, root)
     if reader.findings:
         raise ConfigError("the configuration is wrong\n" + "\n".join(reader.findings))
@@ -185,7 +192,7 @@ def _text(path: str | None) -> tuple[str, str]:
 
 def _check(config: Config, reader: Reader, root: yaml.Node) -> None:
     """Find what is wrong between keys."""
-    if not config.sources:
+    if not config.sources and not reader.findings:
         reader.wrong(root, "sources", f"no source is configured; a list of {', '.join(SOURCE_TYPES)}")
     if not (config.stdout_output.enabled or config.file_output.enabled):
         reader.wrong(root, "stdout_output", "no output is enabled; enable stdout_output or file_output")

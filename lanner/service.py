@@ -106,6 +106,9 @@ def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[s
 
 async def _run_sources(config: Config, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event) -> Exit:
     sources = make_sources(config)
+    for configured in config.sources:
+        for note in configured.notes:
+            _log.info("source %s: %s", configured.name, note)
     started: list[Source] = []
     consumers: list[asyncio.Task[None]] = []
     try:

@@ -165,7 +165,10 @@ def kind_name(kind: Any) -> str:
         return " or ".join(member.name.lower() for member in kind)
     if dataclasses.is_dataclass(kind):
         return "mapping"
-    return " or ".join(names.get(choice, getattr(choice, "__name__", str(choice))) for choice in _choices(kind))
+    choices = _choices(kind)
+    if len(choices) > 1:
+        return " or ".join(map(kind_name, choices))
+    return names.get(kind, getattr(kind, "__name__", str(kind)))
 
 
 def walk(cls: type, path: str = "") -> Iterator[tuple[str, Key]]:

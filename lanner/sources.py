@@ -1,7 +1,7 @@
 """The sources that can be configured: an explicit table, each loaded only when the configuration names it."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +53,24 @@ def _k8saudit() -> tuple[type, Callable[[Any, str], Source]]:
     return WebhookOptions, WebhookSource
 
 
+def _k8saudit_log() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.k8saudit.files import LogOptions, LogSource
+
+    return LogOptions, LogSource
+
+
+def _files() -> tuple[type, Callable[[Any, str], Source]]:
+    from lanner.filesource import FilesOptions, FilesSource
+
+    return FilesOptions, FilesSource
+
+
 SOURCE_TYPES = {
     "cloudtrail": SourceType("CloudTrail files in S3, announced through an SQS queue.", _cloudtrail),
     "cloudtrail-s3": SourceType("CloudTrail files that a bucket already holds, found by listing it.", _cloudtrail_s3),
     "k8saudit": SourceType("Kubernetes audit events, sent by the API server's audit webhook.", _k8saudit),
+    "k8saudit-log": SourceType("Kubernetes audit events of a log file, followed as it grows.", _k8saudit_log),
+    "files": SourceType("Files of events, read once, as by lanner scan.", _files),
 }
 _OWN_KEYS = frozenset({"type", "name"})
 
@@ -70,11 +84,19 @@ class SourceConfig:
         type: Kind of source.
         name: Name of this one in logs and statistics; by default its type.
         options: Options of its type.
+        notes: What is to be said of them when the service starts.
     """
 
     type: str
     name: str
     options: Any
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, options: Any, notes: Sequence[str] = ()) -> "SourceConfig":
+        """Return a source by its options, whose class tells the type."""
+        kind = next(kind for kind, known in SOURCE_TYPES.items() if known.load()[0] is type(options))
+        return cls(kind, name, options, tuple(notes))
 
     @classmethod
     def from_node(cls, reader: Reader, node: yaml.Node, path: str) -> "SourceConfig | None":

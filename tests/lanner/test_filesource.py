@@ -1,0 +1,43 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ingest.base import SourceError
+from lanner import filesource
+from lanner.filesource import FilesOptions, FilesSource
+from tests.lanner.support import ct_record
+
+
+async def started(path: Path) -> FilesSource:
+    path.write_text(json.dumps({"Records": [ct_record(number=1), {}]}))
+    source = FilesSource(FilesOptions((str(path),)))
+    await source.start()
+    return source
+
+
+async def test_events_that_were_refused_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesource, "_AGAIN", 0.01)
+    source = await started(tmp_path / "a.json")
+    seen = []
+    async for batch in source.batches():
+        seen.append([event.uid[-1] for event in batch.events])
+        await (batch.ack() if len(seen) == 3 else batch.nack("the disk is full"))
+    assert seen == [["1"]] * 3
+    assert source.counters["retries"] == 2
+    assert source.counters["events"] == 1
+    assert source.counters["files:read"] == 1
+    assert sum(n for name, n in source.counters.items() if name.startswith("records_skipped")) == 1
+
+
+async def test_it_ends_when_stopped_while_events_are_refused(tmp_path: Path) -> None:
+    source = await started(tmp_path / "a.json")
+    async for batch in source.batches():
+        await batch.nack("the disk is full")
+        await source.stop(1)
+    assert source.counters["files:read"] == 0
+
+
+def test_an_unknown_event_source_is_told() -> None:
+    with pytest.raises(SourceError, match="unknown event source 'x'"):
+        FilesSource(FilesOptions((), "x"))
