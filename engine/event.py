@@ -20,11 +20,13 @@ class Event:
         source: Event source as rules spell it, such as ``aws_cloudtrail``.
         time_ns: When it happened, nanoseconds since the Unix epoch.
         record: The decoded record. Read only.
+        head: A record of at least what the source's discriminators read; another one than ``record`` only where
+            decoding the whole can wait until a rule asks for it.
         num: Sequence number in this run, from 1; given by the pipeline.
         origin: Where the record came from, for people (file, object key, peer); "" when unknown.
     """
 
-    __slots__ = ("_uid", "num", "origin", "record", "source", "time_ns")
+    __slots__ = ("_uid", "head", "num", "origin", "record", "source", "time_ns")
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Event:
         self.source = source
         self.time_ns = time_ns
         self.record = record
+        self.head = record
         self.origin = origin
         self.num = 1
         self._uid = uid

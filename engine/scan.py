@@ -31,7 +31,7 @@ def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]])
         "    found = []",
         "    for e in events:",
         "        try:",
-        "            r = e.record",
+        "            r = e.head",
         *[f"            {_parent(path, name, writer, parents)}" for path, name in parents.items()],
         f"            call = functions[{''.join(keys) or '()'}]",
         "            if call is None: continue",

@@ -28,7 +28,7 @@ def value_at(record: Any, *path: str) -> Any:
     """Return the value at a path of object keys; None when a key is missing or its parent is no object."""
     value = record
     for key in path:
-        if not isinstance(value, dict):
+        if type(value) is not dict:
             return None
         value = value.get(key)
     return value
@@ -36,7 +36,12 @@ def value_at(record: Any, *path: str) -> Any:
 
 def text_at(record: Any, *path: str) -> str | None:
     """Return the text of the value at a path of object keys, as ``text`` has it; what ``Field.path`` means."""
-    return text(value_at(record, *path))
+    value = record
+    for key in path:
+        if type(value) is not dict:
+            return None
+        value = value.get(key)
+    return value if type(value) is str else text(value)
 
 
 def path_getter(*path: str) -> Getter:

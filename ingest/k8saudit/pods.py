@@ -40,7 +40,8 @@ class _ContainerRow:
 
 def requested_pod(record: Record) -> Any:
     """Return the ``spec`` of the requested object."""
-    return value_at(record, *POD_PATH)
+    requested = record.get("requestObject")
+    return requested.get("spec") if type(requested) is dict else None
 
 
 def template_pod(record: Record) -> Any:

@@ -61,6 +61,11 @@ def to_event(entry: object, origin: str) -> Event:
     return Event(SOURCE, time_ns, entry, event_uid, origin)
 
 
+def recorded_time(entry: Mapping[str, Any]) -> int | None:
+    """Return when it happened, nanoseconds since the epoch, by the first of its times that can be read."""
+    return next((time for key in _TIME_KEYS if (time := _time_ns(entry.get(key))) is not None), None)
+
+
 def event_uid(record: Record) -> str:
     """
     Return ``auditID/stage/`` and 8 hex digits over the whole event.
@@ -97,9 +102,9 @@ def _check_kind(entry: Mapping[str, Any]) -> None:
 
 
 def _other_time(entry: Mapping[str, Any]) -> int:
-    for key in _TIME_KEYS[1:]:
-        if (found := _time_ns(entry.get(key))) is not None:
-            return found
+    found = recorded_time(entry)
+    if found is not None:
+        return found
     given = next((entry[key] for key in _TIME_KEYS if key in entry), None)
     raise BadRecord("no-time", f"stageTimestamp is no RFC 3339 time: {_shown(given)}")
 

@@ -17,6 +17,7 @@ from engine.event import Record
 from ingest.base import Decoded
 from ingest.jsonfields import canonical_bytes, value_at
 from ingest.k8saudit import gke
+from ingest.k8saudit.glance import TRUNCATED, annotate, glance, split
 from ingest.k8saudit.record import BadRecord, to_event
 from ingest.k8saudit.salvage import entries
 from ingest.payload import decode_json
@@ -27,8 +28,6 @@ MAX_EVENT_BYTES = 4 << 20
 """Size in bytes of the JSON text from which on an event loses its response object, then its request object."""
 IGNORED = frozenset({"other-log"})
 """Reasons that are no fault of the payload: what shares a log stream with audit events."""
-TRUNCATED = "lanner/truncated"
-"""Annotation of events that something was cut out of."""
 
 _API = "audit.k8s.io/"
 _CLOUDWATCH_CUT = "[Truncated...]"
@@ -62,14 +61,6 @@ def looks_like(obj: Record) -> bool:
     if gke.is_log_entry(obj):
         return gke.of_cluster(obj)
     return _carries_audit_text(obj)
-
-
-def annotate(record: Record, key: str, value: str) -> None:
-    """Set an annotation of an audit event unless it has it."""
-    found = record.get("annotations")
-    if not isinstance(found, dict):
-        found = record["annotations"] = {}
-    found.setdefault(key, value)
 
 
 def _carries_audit_text(obj: Record) -> bool:
@@ -120,9 +111,26 @@ class _Reader:
             self.skip("empty", "the payload is empty")
             return
         try:
-            self.top(_decoder.decode(data))
+            items = split(data)
+            if items is None:
+                self.top(_decoder.decode(data))
+            else:
+                self.parts(self.take(items))
         except (ValueError, RecursionError):
             self.lines_or_broken(data)
+
+    def parts(self, found: list[msgspec.Raw]) -> None:
+        """Take the entries of an EventList as they are written; those that are not as usual are read in full."""
+        append, origin, most = self.out.events.append, self.origin, self.max_event_bytes
+        for number, part in enumerate(found):
+            if not (most and len(memoryview(part)) > most) and (event := glance(part, origin)):
+                append(event)
+                continue
+            where = f"items[{number}]"
+            try:
+                self.event(decode_json(bytes(part)), where)
+            except ValueError as error:
+                self.skip("not-json", _reason(error), where)
 
     def lines_or_broken(self, data: bytes) -> None:
         try:

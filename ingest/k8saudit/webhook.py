@@ -17,10 +17,11 @@ from aiohttp import web
 from engine.event import Event
 from ingest.base import Batch, Decoded, Health, SourceError
 from ingest.k8saudit.auth import Token, token_of
+from ingest.k8saudit.glance import note
 from ingest.k8saudit.listener import Listener, ListenOptions
 from ingest.k8saudit.record import SOURCE
 from ingest.k8saudit.repeats import Repeats, Settled
-from ingest.k8saudit.shapes import IGNORED, annotate, decode
+from ingest.k8saudit.shapes import IGNORED, decode
 from ingest.k8saudit.tls import client_names
 
 log = logging.getLogger("lanner.k8saudit")
@@ -300,7 +301,7 @@ class WebhookSource:
             return settled
         if cluster:
             for event in events:
-                annotate(event.record, "cluster_name", cluster)
+                note(event, "cluster_name", cluster)
 
         def settle(reason: str) -> None:
             if not settled.done():
