@@ -78,7 +78,7 @@ def _encodable(text: str) -> str:
 def make_alert(match: Match, hostname: str) -> Alert:
     """Render a match as an alert."""
     rule, event = match.rule, match.event
-    fields = rule.output.fields(event)
+    message, fields = rule.output.fill(event)
     for name, template in rule.extra_fields:
         fields[name] = _extra(template, event)
     return Alert(
@@ -87,7 +87,7 @@ def make_alert(match: Match, hostname: str) -> Alert:
         event.time_ns,
         rule.source,
         hostname,
-        rule.output.render(event),
+        message,
         fields,
         tuple(sorted(set(rule.tags))),
         alert_uid(rule.name, event.source, event.uid),

@@ -53,26 +53,37 @@ class Template:
         """The tokens in order."""
         return [part for part in self.parts if isinstance(part, Token)]
 
+    def fill(self, event: Event) -> tuple[str, dict[str, Any]]:
+        """Return what ``render`` and ``fields`` return, each field read once."""
+        pieces: list[str] = []
+        found: dict[str, Any] = {}
+        for part in self.parts:
+            if isinstance(part, str):
+                pieces.append(part)
+                continue
+            for inner in operands(part.value):
+                if inner is not part.value or _key(inner) != part.key:
+                    found[_key(inner)] = typed_value(inner, value_getter(inner)(event), event)
+            value = part.get(event)
+            pieces.append(_shown(part, value))
+            found[part.key] = typed_value(part.value, value, event)
+        return "".join(pieces), found
+
     def render(self, event: Event) -> str:
         """Return the text for an event; a missing value prints ``<NA>``."""
-        return "".join([part if isinstance(part, str) else _shown(part, event) for part in self.parts])
+        return "".join([part if isinstance(part, str) else _shown(part, part.get(event)) for part in self.parts])
 
     def fields(self, event: Event) -> dict[str, Any]:
         """Return the typed values of the tokens; for a transformed one also those of the fields inside."""
-        found: dict[str, Any] = {}
-        for token in self.tokens:
-            for inner in operands(token.value):
-                found[_key(inner)] = typed_value(inner, value_getter(inner)(event), event)
-            found[token.key] = typed_value(token.value, token.get(event), event)
-        return found
+        return self.fill(event)[1]
 
 
 def _key(value: FieldValue) -> str:
     return value.field.name if value.arg is None else f"{value.field.name}[{value.arg}]"
 
 
-def _shown(token: Token, event: Event) -> str:
-    text = shown_value(token.value, token.get(event))
+def _shown(token: Token, value: Any) -> str:
+    text = shown_value(token.value, value)
     return f"{text:<{token.width}}"[: token.width] if token.width else text
 
 

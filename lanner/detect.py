@@ -4,12 +4,14 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from engine.alert import Alert, make_alert
 from engine.evaluate import Engine, Match
 from engine.event import Event
 from engine.priority import Priority
 
+_SOURCE = attrgetter("source")
 _log = logging.getLogger("lanner.detect")
 
 
@@ -50,10 +52,10 @@ class Detector:
 
     def alerts(self, events: Sequence[Event]) -> list[Alert]:
         """Return the alerts that events raise, in order."""
-        for event in events:
-            self._number += 1
-            event.num = self._number
-            self.tally.events[event.source] += 1
+        for number, event in enumerate(events, self._number + 1):
+            event.num = number
+        self._number += len(events)
+        self.tally.events.update(map(_SOURCE, events))
         matches = self.engine.evaluate_batch(events)
         if self.engine.failures:
             self._take_failures()

@@ -1,7 +1,7 @@
 """
 The outbox: alerts on disk from before their batch is acknowledged until every output has taken them.
 
-An SQLite file in WAL mode, synced at every commit. Alerts have ascending numbers; for each output the file knows the
+An SQLite file in WAL mode, synced at every commit of alerts. Alerts have ascending numbers; for each output the file knows the
 number up to which it has taken them, so every output gets all alerts in order, at least once, over any restart. This
 module blocks; ``custody`` calls it in a thread.
 """
@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from engine.alert import Alert
 from engine.priority import Priority
@@ -78,11 +80,19 @@ class Outbox:
         return [(number, decode(body)) for number, body in found]
 
     def take(self, output: str, number: int) -> None:
-        """Note that an output has taken the alerts up to a number; those that all have taken are forgotten."""
-        with self._db:
-            self._db.execute("UPDATE outputs SET taken = ? WHERE name = ?", (number, output))
-            gone = self._db.execute("DELETE FROM alerts WHERE number <= (SELECT min(taken) FROM outputs)")
-        self._held -= gone.rowcount
+        """
+        Note that an output has taken the alerts up to a number; those that all have taken are forgotten.
+
+        Not synced: after a power failure an output may get alerts once more.
+        """
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._db:
+                self._db.execute("UPDATE outputs SET taken = ? WHERE name = ?", (number, output))
+                gone = self._db.execute("DELETE FROM alerts WHERE number <= (SELECT min(taken) FROM outputs)")
+            self._held -= gone.rowcount
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
 
     def waiting(self, output: str) -> int:
         """Return how many alerts an output has not taken."""
@@ -133,7 +143,10 @@ def _opened(path: Path) -> sqlite3.Connection:
 def encode(alert: Alert) -> str:
     """Return an alert as text from which it can be made again."""
     body = [getattr(alert, name) for name in Alert.__dataclass_fields__]
-    return json.dumps(body, separators=(",", ":"))
+    try:
+        return msgspec.json.encode(body).decode()
+    except (UnicodeEncodeError, TypeError, RecursionError):  # such as halves of surrogate pairs
+        return json.dumps(body, separators=(",", ":"))
 
 
 def decode(body: str) -> Alert:

@@ -7,6 +7,7 @@ in can go out.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -72,11 +73,19 @@ async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:
     """Run until a signal, the end of all sources or the failure of one; return how it ended and what was found."""
     counters: Counter[str] = Counter()
     detector = Detector(Engine(ruleset, config.rule_matching), hostname())
+    _spare_collector()
     stopping = asyncio.Event()
     with _signals(stopping):
         async with _custody(config, counters, stopping) as custody:
             status = await _run_sources(config, Pipeline(detector, custody), custody, stopping)
     return status, detector.tally
+
+
+def _spare_collector() -> None:
+    """Keep the garbage collector from going over the rules again and again, and from running within a batch."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 @contextlib.asynccontextmanager
