@@ -34,6 +34,6 @@ def scan_lines(tally: Tally, outcome: Outcome, colour: bool = False) -> Iterator
     for reason, number in sorted(outcome.skipped.items()):
         yield f"skipped: {counted(number, 'record')}: {reason}"
         yield from (f"  {detail}" for detail in outcome.details[reason])
-        if number > len(outcome.details[reason]):
+        if number > len(outcome.details[reason]) > 0:
             yield f"  and {number - len(outcome.details[reason]):,} more"
     yield from (f"unreadable: {what}" for what in outcome.unreadable)

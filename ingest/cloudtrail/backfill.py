@@ -78,6 +78,24 @@ class S3Source:
         reason = self._denied.reason or self._trouble
         return Health(not reason, reason)
 
+    async def measure(self) -> tuple[int, int]:
+        """
+        List everything once more and return how many objects of how many bytes there are, for a progress bar.
+
+        Raises:
+            SourceError: The bucket cannot be listed.
+        """
+        number = size = 0
+        try:
+            for root in await self._roots():
+                objects = wanted_objects(self._bucket, root, self._selection, self._checkpoint.since(root))
+                async for ref, storage in objects:
+                    if not storage and self._intake.wanted(ref.key):
+                        number, size = number + 1, size + (ref.size or 0)
+        except aws.call_errors() as error:
+            raise self._listing_error(error) from error
+        return number, size
+
     async def stop(self, grace: float) -> None:
         """Read no more objects, let those begun be settled for ``grace`` seconds, and close the checkpoint."""
         self._stopping.set()

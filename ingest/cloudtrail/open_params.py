@@ -143,7 +143,7 @@ def _from_query(query: str) -> dict[str, Any]:
             raise SourceError(f"?{key}= is not known; known are {', '.join(_S3_QUERY)}")
     changes: dict[str, Any] = {key: _list(given[key]) for key in ("accounts", "regions") if key in given}
     if "from" in given or "to" in given:
-        changes["interval"] = _interval(given.get("from", ""), given.get("to", ""))
+        changes["interval"] = interval_between(given.get("from", ""), given.get("to", ""))
     if "checkpoint" in given:
         changes["checkpoint"] = given["checkpoint"]
     if "follow" in given:
@@ -153,7 +153,8 @@ def _from_query(query: str) -> dict[str, Any]:
     return changes
 
 
-def _interval(start: str, end: str) -> str:
+def interval_between(start: str, end: str) -> str:
+    """Return the interval option for two points of time, each of which may be ""."""
     return f"{start or '1970-01-01T00:00:00Z'}-{end}" if end else start
 
 

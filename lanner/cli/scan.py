@@ -1,7 +1,9 @@
 """``lanner scan``: detect in files."""
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,16 +12,19 @@ from lanner.cli.options import FILE_SOURCE, PRIORITY, RULE_MATCHING, RULES
 from lanner.errors import Exit, UserError
 
 if TYPE_CHECKING:
+    from ingest.cloudtrail.options import S3Options
     from lanner.detect import Detector
     from lanner.outputs.lines import LineForm
     from lanner.payloads import Payload
     from lanner.scan import Scan
 
+_S3 = "s3://"
 _HELP = """
 Read files of events, evaluate the rules and print the alerts. Changes nothing and sends nothing.
 
 A PATH is a file, a folder (all .json, .jsonl, .ndjson and .log files in it and below, also with .gz), or - for standard
-input. What a file holds is told by its content: CloudTrail files, single records and lookup-events answers; Kubernetes
+input, or s3://BUCKET[/PREFIX] for the CloudTrail files of a bucket, found in any layout that AWS delivers. What a file
+holds is told by its content: CloudTrail files, single records and lookup-events answers; Kubernetes
 audit Events, EventLists, arrays and logs with one event per line; compressed or not.
 
 Alerts go to standard output, progress and statistics to standard error.
@@ -30,6 +35,8 @@ Examples:
   lanner scan audit.log.1.gz -r rules.yaml --json   your rules, one JSON object per alert
   kubectl logs audit-0 | lanner scan -              whatever comes on standard input
   lanner scan AWSLogs/ --fail-on critical           for scripts: exit status 1 when it is serious
+  lanner scan s3://my-trail --from 5d --to 2d       three days of a trail in its bucket
+  lanner scan s3://my-trail --from 1h --follow      and what comes from now on, until Ctrl-C
 
 \b
 Exit status:
@@ -37,6 +44,7 @@ Exit status:
   1  an alert of the priority given with --fail-on or worse; or, with --strict, a file that cannot be read
   2  the command line is wrong
   3  a rule file is wrong
+  4  a bucket cannot be read, or not to its end
 """
 
 
@@ -52,6 +60,14 @@ Exit status:
 @click.option("--strict", is_flag=True, help="Exit with 1 when a file cannot be read.")
 @RULE_MATCHING
 @click.option("--iso-time", is_flag=True, help="Times in UTC as ISO 8601 instead of the local time of day.")
+@click.option("--from", "start", metavar="TIME", help="s3: files from then on: 5d, 36h or 2026-01-02T00:00:00Z.")
+@click.option("--to", "end", metavar="TIME", help="s3: files until then, in the same forms.")
+@click.option("--accounts", metavar="ID,...", help="s3: only these accounts.")
+@click.option("--regions", metavar="NAME,...", help="s3: only these regions.")
+@click.option("--profile", metavar="NAME", help="s3: profile of the AWS configuration.")
+@click.option("--endpoint-url", metavar="URL", help="s3: used instead of AWS's own.")
+@click.option("--checkpoint", metavar="FILE", help="s3: remembers what was read, so that a later scan goes on there.")
+@click.option("--follow", is_flag=True, help="s3: go on with what comes, until Ctrl-C.")
 def scan(
     paths: tuple[str, ...],
     rules: tuple[str, ...],
@@ -62,23 +78,68 @@ def scan(
     strict: bool,
     rule_matching: str,
     iso_time: bool,
+    **bucket: Any,
 ) -> Exit:
     """Scan, and say how it went by the exit status."""
     from lanner.outputs.lines import LineForm
     from lanner.scan import Scan
+    from lanner.sources import SourceStartError
     from lanner.summary import scan_lines
     from lanner.terminal import wants_colour
 
-    payloads = _find(paths)
+    buckets = [_bucket(path, bucket) for path in paths if path.startswith(_S3)]
+    payloads = _find([path for path in paths if not path.startswith(_S3)])
+    if any(bucket.values()) and (payloads or not buckets):
+        raise UserError("options for s3 do not go with other paths")
     scan = Scan(_detector(rules, min_priority, rule_matching), source or "")
-    _print_alerts(scan, payloads, LineForm(as_json, iso_time, wants_colour(sys.stdout)))
+    form = LineForm(as_json, iso_time, wants_colour(sys.stdout))
+    failure: UserError | None = None
+    if payloads:
+        _print_alerts(scan, payloads, form)
+    try:
+        for options in buckets:
+            _print_alerts_of_bucket(scan, options, form)
+    except SourceStartError as error:
+        failure = error
     for line in scan_lines(scan.detector.tally, scan.outcome, wants_colour(sys.stderr)):
         click.echo(line, err=True, color=True)
+    if failure:
+        raise failure
     failed = (fail_on is not None and scan.detector.tally.reached(fail_on)) or (strict and scan.outcome.unreadable)
     return Exit.FOUND if failed else Exit.OK
 
 
-def _find(paths: tuple[str, ...]) -> "list[Payload]":
+def _bucket(location: str, given: dict[str, Any]) -> "S3Options":
+    """Return the options of a bucket: those of its location, and over them those of the command line."""
+    from dataclasses import replace
+
+    from ingest.base import SourceError
+    from ingest.cloudtrail import open_params
+    from ingest.cloudtrail.interval import parse_interval, utc_now
+    from ingest.cloudtrail.listing import parse_location
+    from ingest.cloudtrail.options import S3Options
+
+    changes: dict[str, Any] = {key: _parts(given[key]) for key in ("accounts", "regions") if given[key]}
+    changes |= {key: given[key] for key in ("checkpoint", "follow") if given[key]}
+    if given["start"] or given["end"]:
+        changes["interval"] = open_params.interval_between(given["start"] or "", given["end"] or "")
+    try:
+        options = open_params.translate(location).options
+        assert isinstance(options, S3Options)
+        aws = {key: given[key] for key in ("profile", "endpoint_url") if given[key]}
+        options = replace(options, **changes, aws=replace(options.aws, **aws))
+        parse_location(options.location)
+        parse_interval(options.interval, utc_now())
+    except SourceError as error:
+        raise UserError(f"{location}: {error}") from None
+    return options
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _find(paths: Sequence[str]) -> "list[Payload]":
     from lanner.payloads import find
 
     try:
@@ -112,3 +173,37 @@ def _print_alerts(scan: "Scan", payloads: "list[Payload]", form: "LineForm") -> 
                 with shown.aside():
                     sys.stdout.write("".join(map(write, alerts)))
     sys.stdout.flush()
+
+
+def _print_alerts_of_bucket(scan: "Scan", options: "S3Options", form: "LineForm") -> None:
+    from lanner.bucketscan import BucketScan
+    from lanner.cli.progress import bucket_bar
+    from lanner.outputs.lines import line_writer
+
+    write = line_writer(form)
+    with bucket_bar() as shown, _noted(shown.note):
+        reading = BucketScan(scan, options, measured=shown.shown)
+        counters = reading.source.counters
+        for alerts in reading.alerts():
+            shown.update(counters["objects:done"], counters["bytes"], counters["events"], reading.total)
+            if alerts:
+                with shown.aside():
+                    sys.stdout.write("".join(map(write, alerts)))
+                    sys.stdout.flush()
+
+
+@contextmanager
+def _noted(note: Callable[[str], None]) -> Iterator[None]:
+    """Show what the source warns of while it reads."""
+    import logging
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(record.getMessage())
+
+    handler, logger = Noting(logging.WARNING), logging.getLogger("lanner.cloudtrail")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

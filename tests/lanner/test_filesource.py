@@ -9,16 +9,22 @@ from lanner.filesource import FilesOptions, FilesSource
 from tests.lanner.support import ct_record
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({"Records": [ct_record(number=1), {}]}))
+    return file
+
+
 async def started(path: Path) -> FilesSource:
-    path.write_text(json.dumps({"Records": [ct_record(number=1), {}]}))
     source = FilesSource(FilesOptions((str(path),)))
     await source.start()
     return source
 
 
-async def test_events_that_were_refused_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_that_were_refused_come_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesource, "_AGAIN", 0.01)
-    source = await started(tmp_path / "a.json")
+    source = await started(path)
     seen = []
     async for batch in source.batches():
         seen.append([event.uid[-1] for event in batch.events])
@@ -30,8 +36,8 @@ async def test_events_that_were_refused_come_again(tmp_path: Path, monkeypatch: 
     assert sum(n for name, n in source.counters.items() if name.startswith("records_skipped")) == 1
 
 
-async def test_it_ends_when_stopped_while_events_are_refused(tmp_path: Path) -> None:
-    source = await started(tmp_path / "a.json")
+async def test_it_ends_when_stopped_while_events_are_refused(path: Path) -> None:
+    source = await started(path)
     async for batch in source.batches():
         await batch.nack("the disk is full")
         await source.stop(1)
