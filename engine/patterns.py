@@ -11,99 +11,42 @@ from collections.abc import Callable, Iterable
 
 import re2
 
+from engine.globs import glob_regex
+
 Predicate = Callable[[str], bool]
 
-_CLASSES = {
-    "alpha": "a-zA-Z",
-    "digit": "0-9",
-    "alnum": "a-zA-Z0-9",
-    "upper": "A-Z",
-    "lower": "a-z",
-    "space": r"\t\n\v\f\r ",
-    "blank": r"\t ",
-    "punct": r"!-/:-@\[-`{-~",
-    "print": " -~",
-    "graph": "!-~",
-    "cntrl": r"\x00-\x1f\x7f",
-    "xdigit": "0-9a-fA-F",
-}
-_BRACKET = re.compile(r"\[([!^]?)(\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*)\]", re.DOTALL)
-_MEMBER = re.compile(r"\[:([a-z]+):\]|(\\.|[^\\])(?:-(\\.|[^\\\]]))?", re.DOTALL)
+_SHORT = 256
+"""Characters of a glob that is remembered when compiled: the right side may come from events."""
+
+_NO_ESCAPE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def utf8(text: str) -> bytes:
-    """Encode a value; bytes that were no UTF-8 (held as surrogates) come back as they were."""
-    return text.encode("utf-8", "surrogateescape")
+    """Encode a value; bytes that were no UTF-8 (held as surrogates) come back as they were, other surrogates do not."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return _NO_ESCAPE.sub("\ufffd", text).encode("utf-8", "surrogateescape")
 
 
-def _bracket(found: re.Match[str]) -> str | None:
-    negated, body = found[1], found[2]
-    parts: list[str] = []
-    for member in _MEMBER.finditer(body):
-        name, low, high = member.groups()
-        if name is not None:
-            if name not in _CLASSES:
-                return None
-            parts.append(_CLASSES[name])
-            continue
-        first, last = low[-1:], (high or low)[-1:]
-        if first <= last:
-            parts.append(re.escape(first) + (f"-{re.escape(last)}" if high else ""))
-    if not parts:
-        return "(?s:.)" if negated else "(?!)"
-    return f"[{'^' if negated else ''}{''.join(parts)}]"
-
-
-def _glob_pieces(pattern: str) -> list[str | None]:
-    """Cut a glob into regular expressions for its fixed runs; None stands for ``*``."""
-    pieces: list[str | None] = []
-    run = ""
-    at = 0
-    while at < len(pattern):
-        c = pattern[at]
-        at += 1
-        if c == "*":
-            pieces += [run, None]
-            run = ""
-        elif c == "?":
-            run += "(?s:.)"
-        elif c == "\\" and at < len(pattern):
-            run += re.escape(pattern[at])
-            at += 1
-        elif c == "[" and (found := _BRACKET.match(pattern, at - 1)) and (cls := _bracket(found)) is not None:
-            run += cls
-            at = found.end()
-        else:
-            run += re.escape(c)
-    return [*pieces, run]
-
-
-def _glob_regex(pattern: str, ignore_case: bool) -> re.Pattern[str]:
-    # A star before a fixed run takes the first place where the run fits and never another one: an atomic group keeps
-    # that choice, so a pattern of many stars cannot make the matcher try all combinations.
-    pieces = _glob_pieces(pattern)
-    text = pieces[0] or ""
-    inner = [piece for piece in pieces[1:] if piece]
-    if None in pieces:
-        last = pieces[-1] or ""
-        if last:
-            inner.pop()
-        text += "".join(f"(?>(?s:.)*?{piece})" for piece in inner) + f"(?s:.)*{last}"
-    return re.compile(text, re.IGNORECASE | re.ASCII if ignore_case else 0)
-
-
-@functools.lru_cache(maxsize=4096)
 def glob(pattern: str, ignore_case: bool = False) -> Predicate:
     """
     Return the test for a POSIX ``fnmatch`` pattern (flags 0) against a whole string.
 
     Stars cross slashes. ``?`` and brackets match one byte, so with them both sides are compared as bytes.
     """
+    return (_remembered if len(pattern) <= _SHORT else _glob)(pattern, ignore_case)
+
+
+def _glob(pattern: str, ignore_case: bool) -> Predicate:
     by_byte = "?" in pattern or "[" in pattern
-    match = _glob_regex(utf8(pattern).decode("latin-1") if by_byte else pattern, ignore_case).fullmatch
+    match = glob_regex(utf8(pattern).decode("latin-1") if by_byte else pattern, ignore_case).fullmatch
     if by_byte:
         return lambda text: match(text if text.isascii() else utf8(text).decode("latin-1")) is not None
     return lambda text: match(text) is not None
+
+
+_remembered = functools.lru_cache(maxsize=4096)(_glob)
 
 
 def _components(path: str) -> tuple[str, ...]:
@@ -168,7 +111,7 @@ def regex(pattern: str) -> Predicate:
         BadPattern: The pattern is not in the POSIX dialect, or too large.
     """
     try:
-        compiled = re2.compile(pattern, _options())
+        compiled = re2.compile(utf8(pattern), _options())
     except re2.error as problem:
         reason = problem.args[0]
         raise BadPattern(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
