@@ -18,6 +18,7 @@ VERBS = {
     "eval": "Try a condition on events.",
     "rules": "Check, list and describe rules.",
     "fields": "List the fields that rules can use.",
+    "k8s": "Make an API server's audit policy and webhook kubeconfig.",
 }
 """Each is the command of this name in the module of this name beside this file, with its line in the help."""
 
