@@ -7,6 +7,7 @@ posted to the webhook as an API server would. Nothing leaves this machine and no
 
 import contextlib
 import gzip
+import http.client
 import json
 import logging
 import os
@@ -32,7 +33,8 @@ _REGION = "us-east-1"
 _BUCKET = "example-trail-logs"
 _QUEUE = "lanner-cloudtrail"
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo", "AWS_EC2_METADATA_DISABLED": "true"}
-_PATIENCE = 60.0
+_PATIENCE = 180.0
+_ANSWER = 10.0
 _INTERVAL = 0.1
 
 
@@ -156,15 +158,15 @@ class Service:
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})  # noqa: S310 - loopback
         try:
             urllib.request.urlopen(request, timeout=_PATIENCE).close()  # noqa: S310 - loopback
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise DemoError(f"the webhook did not take the audit events: {error}") from None
 
     def is_ready(self) -> bool:
         """Tell whether the service takes events."""
         ready = self.url.removesuffix(WEBHOOK_PATH) + "/readyz"
         try:
-            urllib.request.urlopen(ready, timeout=_PATIENCE).close()  # noqa: S310 - loopback
-        except OSError:
+            urllib.request.urlopen(ready, timeout=_ANSWER).close()  # noqa: S310 - loopback
+        except (OSError, http.client.HTTPException):
             return False
         return True
 

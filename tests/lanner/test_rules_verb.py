@@ -91,7 +91,7 @@ def test_a_file_that_is_no_text(capsys: Capture, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(b"- rule: \xff")
     assert status_of(["rules", "check", str(path)]) == 3
-    assert "a rule file is UTF-8 text; byte 8 is not" in capsys.readouterr().err
+    assert f"{path}:1:9: error[not-utf-8]" in capsys.readouterr().out
 
 
 def test_a_folder_stands_for_its_rule_files_sorted(tmp_path: Path) -> None:
