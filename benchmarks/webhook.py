@@ -232,6 +232,20 @@ def compare(folder: Path, rounds: int, seconds: float) -> float:
     return ratio
 
 
+def scale(folders: tuple[Path, Path], workers: int, rounds: int, seconds: float) -> None:
+    """Measure several workers beside one."""
+    ports = free_port(), free_port()
+    with (
+        server(service(folders[0], ports[0]), ports[0]) as one,
+        server(service(folders[1], ports[1], workers=workers), ports[1]) as several,
+    ):
+        pairs = [(load([one], ports[0], seconds), load([several], ports[1], seconds)) for _ in range(rounds + 1)][1:]
+    ratio = statistics.median(b.rate / a.rate for a, b in pairs)
+    print(
+        f"{workers} workers on {os.cpu_count()} cores, the load generator included: {ratio:.2f} times the rate of one"
+    )
+
+
 def quantile(values: list[float], percent: int) -> float:
     """Return a percentile."""
     return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
@@ -251,6 +265,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="also compare N workers with one")
     parser.add_argument("--bare", type=int, metavar="PORT", help="only run the bare handler")
     options = parser.parse_args()
     if options.bare:
@@ -261,6 +276,9 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         ratio = compare(Path(folder), options.rounds, options.seconds)
+    if options.workers > 1:
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as several:
+            scale((Path(one), Path(several)), options.workers, options.rounds, options.seconds)
     return 0 if ratio >= LIMIT else 1
 
 

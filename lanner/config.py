@@ -22,6 +22,7 @@ from lanner.sources import SOURCE_TYPES, SourceConfig
 from lanner.yamltree import override, parse
 
 ENVIRONMENT = "LANNER_CONFIG"
+NO_OUTBOX = ":none"
 DEFAULT_PATH = "/etc/lanner/lanner.yaml"
 
 
@@ -119,6 +120,7 @@ class Config:
         stdout_output: Alerts on standard output.
         file_output: Alerts in a file.
         outbox: Where alerts are kept until every output has taken them.
+        workers: Processes that work side by side, for sources of type cloudtrail and k8saudit; each has an outbox.
         sources: Where events come from, a list.
         plugins: Falco's list of plugins: cloudtrail and k8saudit become the sources that do the same.
         load_plugins: Names of the plugins to load, in order; without it all are.
@@ -135,6 +137,7 @@ class Config:
     stdout_output: StdoutOutput = field(default_factory=StdoutOutput)
     file_output: FileOutput = field(default_factory=FileOutput)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
+    workers: int = 1
     sources: tuple[SourceConfig, ...] = ()
     plugins: tuple[PluginConfig, ...] = ()
     load_plugins: tuple[str, ...] | None = None
@@ -196,6 +199,8 @@ def _check(config: Config, reader: Reader, root: yaml.Node) -> None:
         reader.wrong(root, "sources", f"no source is configured; a list of {', '.join(SOURCE_TYPES)}")
     if not (config.stdout_output.enabled or config.file_output.enabled):
         reader.wrong(root, "stdout_output", "no output is enabled; enable stdout_output or file_output")
+    if not 1 <= config.workers <= 64:
+        reader.wrong(root, "workers", f"1 to 64 processes make sense, not {config.workers}")
     if len({source.name for source in config.sources}) < len(config.sources):
         reader.wrong(root, "sources", "two sources have one name; give each its own with 'name'")
     for step in config.rules:

@@ -1,9 +1,9 @@
 """
 The outbox: alerts on disk from before their batch is acknowledged until every output has taken them.
 
-An SQLite file in WAL mode, synced at every commit of alerts. Alerts have ascending numbers; for each output the file knows the
-number up to which it has taken them, so every output gets all alerts in order, at least once, over any restart. This
-module blocks; ``custody`` calls it in a thread.
+An SQLite file in WAL mode, synced at every commit of alerts. Alerts have ascending numbers; for each output the file
+knows the number up to which it has taken them, so every output gets all alerts in order, at least once, over any
+restart. This module blocks; ``custody`` calls it in a thread.
 """
 
 import fcntl

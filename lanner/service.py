@@ -25,7 +25,7 @@ from engine.ruleset import RuleSet
 from ingest.base import Source, SourceError
 from lanner import rulefiles
 from lanner.catalog import build_catalog
-from lanner.config import Config
+from lanner.config import NO_OUTBOX, Config
 from lanner.custody import Custody, Direct, Durable
 from lanner.detect import Detector, Tally
 from lanner.errors import Exit
@@ -42,7 +42,6 @@ from lanner.terminal import wants_colour
 
 _log = logging.getLogger("lanner.service")
 
-NO_OUTBOX = ":none"
 _SAME_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both say what is one wish
 
 

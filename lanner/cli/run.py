@@ -49,7 +49,7 @@ def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dr
     import asyncio
     import dataclasses
 
-    from lanner import config, logs, service
+    from lanner import config, logs, service, workers
     from lanner.summary import tally_lines
     from lanner.terminal import wants_colour
 
@@ -61,10 +61,17 @@ def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dr
         _tell(loaded, ruleset)
         return Exit.OK
     logs.set_up()
-    status, tally = asyncio.run(service.serve(loaded, ruleset))
-    for line in tally_lines(tally, wants_colour(sys.stderr)):
-        click.echo(line, err=True, color=True)
-    return status
+
+    def work(config: "Config") -> Exit:
+        status, tally = asyncio.run(service.serve(config, ruleset))
+        for line in tally_lines(tally, wants_colour(sys.stderr)):
+            click.echo(line, err=True, color=True)
+        return status
+
+    if loaded.workers == 1:
+        return work(loaded)
+    shares = [workers.share(loaded, number) for number in range(1, loaded.workers + 1)]
+    return workers.supervise(loaded.workers, lambda number: work(shares[number - 1]))
 
 
 def _tell(config: "Config", ruleset: "RuleSet") -> None:
