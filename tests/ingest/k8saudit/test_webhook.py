@@ -147,7 +147,9 @@ async def test_other_logs_beside_audit_events_are_no_fault_of_the_sender() -> No
         assert running.source.counters["records_ignored:other-log"] == 1
 
 
-@pytest.mark.parametrize(("coding", "packed"), [("gzip", gzip.compress(GOOD, mtime=0)), ("deflate", zlib.compress(GOOD))])
+@pytest.mark.parametrize(
+    ("coding", "packed"), [("gzip", gzip.compress(GOOD, mtime=0)), ("deflate", zlib.compress(GOOD))]
+)
 async def test_compressed_bodies(coding: str, packed: bytes) -> None:
     async with receiver() as running:
         answer = await running.post(packed, headers={"Content-Encoding": coding})
