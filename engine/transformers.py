@@ -29,12 +29,14 @@ def upper(text: str) -> str:
 
 
 def decode_base64(value: str | bytes) -> str | bytes | None:
-    """Decode standard base64, padding optional; None for anything else."""
+    """Decode standard base64, padding optional; None for anything else, also for bits that belong to no byte."""
     data = utf8(value) if isinstance(value, str) else value
     data = data.rstrip(b"=")
     try:
         decoded = base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
     except (binascii.Error, ValueError):
+        return None
+    if base64.b64encode(decoded).rstrip(b"=") != data:
         return None
     return decoded.decode("utf-8", "surrogateescape") if isinstance(value, str) else decoded
 
