@@ -30,14 +30,11 @@ def flag(key: str) -> Callable[[Event], str | None]:
     return get
 
 
-_recorded_readonly = flag("readOnly")
-
-
 def readonly(event: Event) -> str | None:
     """Return ``readOnly``; where the record lacks it, what the verb in ``eventName`` suggests."""
-    recorded = _recorded_readonly(event)
+    recorded = event.record.get("readOnly")
     if recorded is not None:
-        return recorded
+        return "true" if recorded is True or recorded == "true" else "false"
     name = event.record.get("eventName")
     if not isinstance(name, str):
         return None
