@@ -1,12 +1,14 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from lanner import __version__
-from lanner.cli.app import VERBS, status_of
+from lanner.cli.app import VERBS, app, status_of
 from lanner.errors import Exit
 from tests.lanner.support import ROOT, command, environment, lanner
 
@@ -26,14 +28,23 @@ def test_help_names_every_verb_and_the_exit_statuses() -> None:
     assert all(f" {status.value}  " in done.stdout for status in Exit)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_that_teaches(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of([verb, "--help"]) == 0
+def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for word in command.list_commands(context):
+        inner = command.get_command(context, word)
+        assert inner is not None
+        yield from leaves(inner, f"{name} {word}")
+
+
+@pytest.mark.parametrize(("name", "verb"), [pytest.param(*leaf, id=leaf[0]) for leaf in leaves(app, "lanner")])
+def test_every_verb_has_help_that_teaches(name: str, verb: click.Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of([*name.split()[1:], "--help"]) == 0
     told = capsys.readouterr().out
-    assert told.startswith(f"Usage: lanner {verb}")
-    if verb != "rules":
-        assert "Examples:" in told
-        assert f"lanner {verb}" in told.partition("Examples:")[2]
+    assert told.startswith(f"Usage: {name}")
+    assert name in told.partition("Examples:")[2]
 
 
 @pytest.mark.parametrize("verb", [[], *[[verb] for verb in VERBS if verb != "eval"]])
