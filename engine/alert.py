@@ -10,7 +10,10 @@ from engine import times
 from engine.evaluate import Match
 from engine.priority import Priority
 
-_CONTROL = {c: f"\\u{c:04x}" for c in (*range(32), 127, *range(128, 160))} | {9: "\\t", 10: "\\n", 13: "\\r"}
+_DIRECTION = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that change the order in which a terminal shows the others."""
+_OBEYED = {c: f"\\u{c:04x}" for c in (127, *range(128, 160), 0x2028, 0x2029, *_DIRECTION)}
+_CONTROL = _OBEYED | {c: f"\\u{c:04x}" for c in range(32)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Alert:
     uid: str
 
     def text(self, iso_8601: bool = False) -> str:
-        """Return one line for people; control characters are escaped, so that no event can forge a line."""
+        """Return one line for people; no event can forge a line in it or command a terminal."""
         return _encodable(f"{self._prefix(iso_8601)} {self.message}".translate(_CONTROL))
 
     def _prefix(self, iso_8601: bool) -> str:
@@ -63,7 +66,8 @@ class Alert:
         """Return the alert as one line of JSON with sorted keys; the uid, if asked for, as ``lanner.uid``."""
         own = {"lanner": {"uid": self.uid}} if with_uid else {}
         shown = {**self.as_dict(iso_8601), **own}
-        return _encodable(json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+        text = json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return text if text.isascii() and "\x7f" not in text else _encodable(text.translate(_OBEYED))
 
 
 def _encodable(text: str) -> str:

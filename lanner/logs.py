@@ -2,10 +2,28 @@
 
 import logging
 import sys
+from typing import Any
+
+from engine.render import printable
+
+_FORM = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class LineFormatter(logging.Formatter):
+    """Keeps a message on its line: object keys and records are strangers' text, which must not forge lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        """Return the line with its control characters written as escapes."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name that logging calls
+        """Return the traceback, each of its lines likewise."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 def set_up() -> None:
     """Send log lines to standard error: ours from level info on, those of libraries from warning on."""
-    form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=form)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(_FORM))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lanner").setLevel(logging.INFO)

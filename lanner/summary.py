@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from engine.render import printable
 from lanner.detect import Tally
 from lanner.scan import Outcome
 from lanner.terminal import painted
@@ -20,7 +21,7 @@ def tally_lines(tally: Tally, colour: bool = False) -> Iterator[str]:
     yield f"alerts: {tally.alerts.total():,}"
     for (priority, rule), number in sorted(tally.alerts.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
         label = f"{priority.label:<13}"
-        yield f"  {number:>7,}  {painted(label, priority) if colour else label}  {rule}"
+        yield f"  {number:>7,}  {painted(label, priority) if colour else label}  {printable(rule)}"
     for rule, number in tally.failures.items():
         yield f"rule {rule!r} failed on {counted(number, 'event')}: please report this as a defect of Lanner"
 
@@ -33,7 +34,7 @@ def scan_lines(tally: Tally, outcome: Outcome, colour: bool = False) -> Iterator
     yield from tally_lines(tally, colour)
     for reason, number in sorted(outcome.skipped.items()):
         yield f"skipped: {counted(number, 'record')}: {reason}"
-        yield from (f"  {detail}" for detail in outcome.details[reason])
+        yield from (f"  {printable(detail)}" for detail in outcome.details[reason])
         if number > len(outcome.details[reason]) > 0:
             yield f"  and {number - len(outcome.details[reason]):,} more"
-    yield from (f"unreadable: {what}" for what in outcome.unreadable)
+    yield from (f"unreadable: {printable(what)}" for what in outcome.unreadable)
