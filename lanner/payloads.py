@@ -61,6 +61,8 @@ def find(paths: Iterable[str]) -> list[Payload]:
     """
     Return the files that paths stand for; a folder stands for those below it that may hold events, sorted by path.
 
+    Folders below that cannot be looked into come last, so that whoever opens them learns why.
+
     Raises:
         FileNotFoundError: A path is not there.
     """
@@ -77,12 +79,14 @@ def _expand(path: str) -> Iterator[Payload]:
 
 
 def _below(path: str) -> Iterator[Payload]:
-    for folder, folders, names in os.walk(path):
+    closed: list[str] = []
+    for folder, folders, names in os.walk(path, onerror=lambda error: closed.append(error.filename)):
         folders[:] = sorted(name for name in folders if name != _NO_RECORDS)
         for name in sorted(names):
             file = os.path.join(folder, name)
             if name.removesuffix(".gz").endswith(_SUFFIXES) and os.path.isfile(file):
                 yield Payload(file, os.path.getsize(file))
+    yield from (Payload(folder, 0) for folder in closed)
 
 
 @contextmanager

@@ -143,9 +143,13 @@ def _find(paths: Sequence[str]) -> "list[Payload]":
     from lanner.payloads import find
 
     try:
-        return find(paths)
+        found = find(paths)
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}") from None
+    if paths and not found:
+        what = "of a folder the .json, .jsonl, .ndjson and .log files are read, also with .gz"
+        click.echo(f"lanner: no file was found: {what}", err=True)
+    return found
 
 
 def _detector(rules: tuple[str, ...], min_priority: Priority, rule_matching: str) -> "Detector":

@@ -1,6 +1,7 @@
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,19 @@ def test_what_is_no_event_file_says_why(tmp_path: Path) -> None:
         list(read_events(str(tmp_path / "y.json")))
     with pytest.raises(Unreadable, match="Is a directory"):
         list(read_events(str(tmp_path)))
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a" / "x.json").write_text("{}")
+    scandir = os.scandir
+
+    def closed(path: str) -> object:  # root, who may run the tests, is refused nothing
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found = [payload.path for payload in find([str(tmp_path)])]
+    assert found == [str(tmp_path / "a" / "x.json"), str(tmp_path / "closed")]

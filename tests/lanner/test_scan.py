@@ -238,3 +238,10 @@ def test_odd_files_are_survived(folder: str) -> None:
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "alerts: " in done.stderr
+
+
+def test_a_folder_without_files_of_events_is_said_to_hold_none(tmp_path: Path) -> None:
+    (tmp_path / "audit.log.1").write_text("{}")
+    done = lanner("scan", str(tmp_path))
+    assert done.returncode == 0
+    assert "no file was found: of a folder the .json, .jsonl, .ndjson and .log files are read" in done.stderr
