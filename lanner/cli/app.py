@@ -1,5 +1,6 @@
 """The command itself: its verbs, loaded when they are asked for, and the one place where errors become words."""
 
+import difflib
 import importlib
 import os
 import sys
@@ -55,8 +56,15 @@ class Verbs(click.Group):
             _leave_quietly()
             return Exit.OK
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the verb; an unknown one is a usage error that names the nearest."""
+        near = difflib.get_close_matches(args[0], VERBS, n=1)
+        if args[0] not in VERBS and near and not args[0].startswith("-"):
+            ctx.fail(f"no verb {args[0]!r}; did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a verb; an unknown one is a usage error that names the nearest."""
+        """Import the module of a verb; None when there is no such verb."""
         if cmd_name not in VERBS:
             return None
         return cast("click.Command", getattr(importlib.import_module(f"lanner.cli.{cmd_name}"), cmd_name))
@@ -99,6 +107,10 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _leave_quietly()
         return Exit.OK
+    except OSError as error:  # such as a full disk behind standard output
+        click.echo(f"lanner: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        _leave_quietly()
+        return Exit.OUTPUT
 
 
 def _tell_rules(error: RulesError) -> None:
@@ -110,5 +122,5 @@ def _tell_rules(error: RulesError) -> None:
 
 
 def _leave_quietly() -> None:
-    """Nobody reads any more: keep the interpreter from complaining about it when it flushes at exit."""
+    """Nobody takes more output: keep the interpreter from complaining about it when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

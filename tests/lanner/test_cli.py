@@ -93,3 +93,15 @@ def test_a_closed_standard_output_ends_the_command_quietly(tmp_path: Path) -> No
     assert process.stderr is not None
     told = process.stderr.read()
     assert (process.wait(60), told) == (0, b"")
+
+
+def test_a_full_disk_behind_standard_output_is_said_in_words() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("rules", "list"), stdout=full, stderr=subprocess.PIPE, env=environment(), cwd=ROOT, check=False
+        )
+    assert (done.returncode, done.stderr) == (Exit.OUTPUT, b"lanner: No space left on device\n")
+
+
+def test_a_mistyped_verb_gets_the_nearest_one() -> None:
+    assert "no verb 'scna'; did you mean 'scan'?" in lanner("scna").stderr
