@@ -14,12 +14,13 @@ from engine.event import Event
 from engine.explain import Explained, decider, explain
 from engine.fields import FieldCatalog
 from engine.generate import generate
+from engine.render import printable
 from engine.typed import Checked
 from lanner.errors import Exit, RulesError, UserError
 
 _HELP = """Evaluate CONDITION on events and print each event's answer.
 
-EVENTS are files as `lanner scan` reads them; '-' is standard input.
+EVENTS are files and folders as `lanner scan` reads them; '-' is standard input.
 
 \b
 Examples:
@@ -93,12 +94,17 @@ def _answer_events(
 
 def _events(paths: tuple[str, ...], source: str) -> Iterator[Event]:
     from lanner.files import read_events
+    from lanner.payloads import find
 
-    for path in paths:
+    try:
+        found = [payload.path for payload in find(paths)]
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None
+    for path in found:
         number = 0
         for decoded in read_events(path, source):
             for reason, detail in decoded.skipped:
-                click.echo(f"lanner: {path}: skipped, {reason}: {detail}", err=True)
+                click.echo(f"lanner: {printable(f'{path}: skipped, {reason}: {detail}')}", err=True)
             for event in decoded.events:
                 number += 1
                 event.num = number
@@ -106,7 +112,7 @@ def _events(paths: tuple[str, ...], source: str) -> Iterator[Event]:
 
 
 def _as_line(_checked: Checked, event: Event, answer: bool) -> str:
-    return f"{'true ' if answer else 'false'}  {event.origin}  {event.uid}"
+    return f"{'true ' if answer else 'false'}  {printable(f'{event.origin}  {event.uid}')}"
 
 
 def _as_json(checked: Checked, event: Event, answer: bool) -> str:
