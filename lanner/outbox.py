@@ -8,6 +8,7 @@ restart. This module blocks; ``custody`` calls it in a thread.
 
 import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from engine.priority import Priority
 from lanner.errors import OutputError
 
 _VERSION = 1
+_MODE = 0o600  # alerts name people and secrets
 _SCHEMA = f"""
     CREATE TABLE alerts (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
     CREATE TABLE outputs (name TEXT PRIMARY KEY, taken INTEGER NOT NULL) WITHOUT ROWID;
@@ -45,6 +47,7 @@ class Outbox:
     """
 
     def __init__(self, path: Path, outputs: Sequence[str], most: int = 1_000_000) -> None:
+        self._path = path
         self._most = most
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,13 +64,16 @@ class Outbox:
 
         Raises:
             OutboxFull: Outputs are too far behind.
-            sqlite3.Error: The file cannot be written, such as on a full disk; none is kept.
+            OutputError: The file cannot be written to, such as on a full disk; none is kept.
         """
         bodies = [(encode(alert),) for alert in alerts]
         if self._held + len(bodies) > self._most:
             raise OutboxFull(f"the outbox holds {self._held} alerts that outputs have not taken; no more fit")
-        with self._db:
-            self._db.executemany("INSERT INTO alerts (body) VALUES (?)", bodies)
+        try:
+            with self._db:
+                self._db.executemany("INSERT INTO alerts (body) VALUES (?)", bodies)
+        except sqlite3.Error as error:
+            raise OutputError(f"{self._path}: the outbox cannot be written to: {error}") from None
         self._held += len(bodies)
 
     def next(self, output: str, most: int) -> list[tuple[int, Alert]]:
@@ -129,6 +135,7 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))  # SQLite gives its other files the mode of this one
     db = sqlite3.connect(path, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")

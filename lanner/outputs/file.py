@@ -38,7 +38,8 @@ class FileOutput:
         try:
             await self._worker.run(self._open)
         except OSError as error:
-            raise OutputError(f"{self._path}: cannot write alerts to this file: {error.strerror}") from None
+            why = "its folder is not there" if isinstance(error, FileNotFoundError) else error.strerror
+            raise OutputError(f"{self._path}: cannot write alerts to this file: {why}") from None
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Append alerts."""

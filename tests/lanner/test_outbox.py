@@ -135,3 +135,19 @@ def test_alerts_survive_the_death_of_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == -signal.SIGKILL
     assert held(Outbox(path, ["a"]), "a") == ["uid-1", "uid-2"]
+
+
+def test_only_its_owner_reads_the_outbox(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.sqlite", ["a"])
+    outbox.add([alert()])
+    files = [file for file in tmp_path.iterdir() if file.suffix != ".lock"]
+    assert len(files) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
+def test_a_file_that_takes_no_more_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    outbox = Outbox(path, ["a"])
+    outbox._db.execute("PRAGMA query_only = 1")
+    with pytest.raises(OutputError, match=f"{path}: the outbox cannot be written to"):
+        outbox.add([alert()])

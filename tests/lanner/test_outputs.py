@@ -92,7 +92,7 @@ async def test_rotation_makes_a_new_file(
 
 async def test_a_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
     output = FileOutput(str(tmp_path / "no" / "alerts.txt"), plain)
-    with pytest.raises(OutputError, match="cannot write alerts to this file: No such file"):
+    with pytest.raises(OutputError, match="cannot write alerts to this file: its folder is not there"):
         await output.start()
 
 
