@@ -1,5 +1,7 @@
 """``lanner demo``: the service on made-up events."""
 
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,12 +35,12 @@ Exit status:
 """
 _NEXT = """
 What to try next:
-  lanner scan {samples}
+  {lanner} scan {samples}
                                                    the same events from files, without any service
-  lanner scan YOUR_FILES                           CloudTrail or audit logs that you have
-  lanner rules list                                what is looked for
-  lanner fields aws_cloudtrail                     what rules can ask about
-  lanner run --help                                the service on queues and webhooks of yours
+  {lanner} scan YOUR_FILES                           CloudTrail or audit logs that you have
+  {lanner} rules list                                what is looked for
+  {lanner} fields aws_cloudtrail                     what rules can ask about
+  {lanner} run --help                                the service on queues and webhooks of yours
 """
 _KEPT = """
 Still listening; Ctrl-C ends it. Send it events of your own:
@@ -69,7 +71,7 @@ def demo(keep: bool, port: int) -> Exit:
                 _say("All is read. Stopping the service, which says what it has seen:")
     except KeyboardInterrupt:
         return Exit.OK
-    click.echo(_NEXT.format(samples=stage.SAMPLES))
+    click.echo(_NEXT.format(lanner=_command(), samples=shlex.quote(str(stage.SAMPLES))))
     return Exit.OK
 
 
@@ -83,6 +85,11 @@ def _play(cloud: "Cloud", service: "Service") -> None:
     _say(f"Uploading CloudTrail files to the bucket at {cloud.endpoint}; the queue announces them")
     cloud.upload(SAMPLES / "cloudtrail")
     service.wait_for(cloud.is_settled, "reading the CloudTrail files")
+
+
+def _command() -> str:
+    """Return what a shell calls this program by: an environment that was not activated is not on its path."""
+    return "lanner" if shutil.which("lanner") else shlex.quote(sys.argv[0])
 
 
 def _say(text: str) -> None:
