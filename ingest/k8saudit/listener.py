@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 from collections import Counter
 from dataclasses import dataclass, field
@@ -43,6 +44,12 @@ class ListenOptions:
     max_connections: int = 512
     header_timeout: float = 15.0
     tls_check: float = 10.0
+
+
+def _reason(error: OSError) -> str:
+    """Return why, without the address again that asyncio puts around it."""
+    number = error.errno or 0  # negative where a name was not found
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 class _Refuse(asyncio.Protocol):
@@ -105,7 +112,7 @@ class Listener:
             self._server = await self._bind(context)
         except OSError as error:
             await self._runner.cleanup()
-            raise SourceError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}") from None
+            raise SourceError(f"cannot listen on {options.host}:{options.port}: {_reason(error)}") from None
         if context and options.tls:
             self._watch = asyncio.create_task(self._follow_files(context, options.tls))
 
