@@ -131,7 +131,7 @@ class Run(Generic[S]):
     def ids(self) -> list[int]:
         return sorted(int(event.uid[-12:]) for event in self.events)
 
-    async def until(self, condition: Callable[[], bool], limit: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], bool], limit: float = 60.0) -> None:
         """Wait for a condition that the source brings about."""
         async with asyncio.timeout(limit):
             while not condition():  # noqa: ASYNC110 - the source offers no such events

@@ -47,7 +47,7 @@ async def read_all(
     run = Run(S3Source(options), [], [])
     await run.source.start()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for batch in run.source.batches():
                 run.batches.append(batch)
                 await settle(run, batch)

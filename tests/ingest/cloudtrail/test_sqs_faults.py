@@ -336,7 +336,7 @@ async def test_a_message_whose_lease_is_lost_is_not_deleted_and_its_events_count
         await run.until_count("lease_lost", 1)
         await take(run, batch)
 
-    async with running(through(door, url, visibility_timeout=2), slowly) as run:
+    async with running(through(door, url, visibility_timeout=4), slowly) as run:
         await run.until_count("messages:deleted", 1)
 
     assert run.ids == [1]
@@ -350,10 +350,10 @@ async def test_a_heartbeat_that_fails_once_is_made_up_for_by_the_next(aws: Aws, 
     door.fault = answer_to("ChangeMessageVisibilityBatch", lambda seen: sqs_error("InternalFailure", 500), times=1)
 
     async def slowly(run: Run[SqsSource], batch: Batch) -> None:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(7)
         await take(run, batch)
 
-    async with running(through(door, url, visibility_timeout=2), slowly) as run:
+    async with running(through(door, url, visibility_timeout=6, heartbeat=0.15), slowly) as run:
         await run.until_count("messages:deleted", 1)
 
     assert run.source.counters["messages:received"] == 1
@@ -381,7 +381,7 @@ async def test_a_refused_delete_is_not_insisted_on_and_the_repeat_counts_once(aw
     aws.send(url, trail_record(1))
     door.fault = answer_to("DeleteMessageBatch", failed_entries("ReceiptHandleIsInvalid"), times=1)
 
-    async with running(through(door, url, visibility_timeout=2)) as run:
+    async with running(through(door, url, visibility_timeout=4)) as run:
         await run.until_count("messages:deleted", 1)
 
     assert run.ids == [1]

@@ -66,7 +66,7 @@ class Receiver:
             return Answer(response.status, dict(response.headers), await response.text())
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
                 await asyncio.sleep(0.005)
 
@@ -87,7 +87,7 @@ async def receiver(
         finally:
             await source.stop(0.2)
             if task:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await task
 
 

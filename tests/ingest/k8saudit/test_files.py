@@ -43,7 +43,7 @@ class Following:
             await self.settle(batch)
 
     async def until(self, ids: Sequence[str]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.ids) < len(ids):  # noqa: ASYNC110 - nobody tells when the source has read on
                 await asyncio.sleep(0.005)
         assert self.ids == list(ids)
@@ -61,7 +61,7 @@ async def following(
         yield running
     finally:
         await source.stop(0.2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 
@@ -257,7 +257,7 @@ async def test_health_tells_of_a_log_that_cannot_be_read(path: Path) -> None:
     async with following(path) as running:
         assert running.source.health().ok
         path.mkdir()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while running.source.health().ok:  # noqa: ASYNC110 - nobody tells when the source has looked again
                 await asyncio.sleep(0.005)
         assert f"{path} cannot be read: Is a directory" in running.source.health().detail

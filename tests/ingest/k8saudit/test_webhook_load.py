@@ -26,7 +26,7 @@ async def connect(running: Receiver) -> tuple[asyncio.StreamReader, asyncio.Stre
 
 
 async def read_all(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await reader.read()
 
 
