@@ -1,13 +1,14 @@
 """
-The audit webhook under load, beside a bare aiohttp handler that only reads each body and decodes it untyped with orjson.
+The audit webhook under load, beside a bare aiohttp handler that only reads each body and decodes it with orjson.
 
     python benchmarks/webhook.py [--rounds N] [--seconds S] [--workers N]
 
 Both servers run as processes of their own, the load comes from another one: EventLists of 400 real audit events, one in
-ten a pod that a controller creates, with its body, one in 200 an attack; every event with an audit id of its own, over four connections. The service is
-``lanner run`` with Falco's audit rules, a file output and the outbox; an answer of 200 means that the alerts are on
-disk. Rounds alternate between the servers; medians are told. Then the answer time at 70 % of the service's median rate,
-and its memory from the first round to the last. With ``--workers`` the service runs once more with that many.
+ten a pod that a controller creates, with its body, one in 200 an attack, every event with an audit id of its own, over
+four connections. The service is ``lanner run`` with Falco's audit rules, a file output and the outbox; an answer of 200
+means that the alerts are on disk. Rounds alternate between the servers; medians are told. Then the answer time at 70 %
+of the service's median rate, and its memory from the first round to the last. With ``--workers`` that many are compared
+with one, in rounds that alternate too.
 
 Limit (a miss makes the exit status 1): 0.8 times the events per second of the bare handler.
 """

@@ -35,18 +35,22 @@ def share(config: Config, number: int) -> Config:
     path = config.outbox.path or str(state_directory() / "outbox.sqlite")
     if path != NO_OUTBOX and number > 1:
         path = str(Path(path).with_stem(f"{Path(path).stem}-{number}"))
-    sources = tuple(map(_shared, config.sources))
+    sources = tuple(_shared(source, number) for source in config.sources)
     return replace(config, outbox=replace(config.outbox, path=path), sources=sources)
 
 
-def _shared(source: SourceConfig) -> SourceConfig:
+def _shared(source: SourceConfig, number: int) -> SourceConfig:
     if source.type == "cloudtrail":
         return source
     if source.type != "k8saudit":
         raise ConfigError(f"workers: source {source.name} reads alone; use one worker, or another service for it")
     if source.options.listen.port == 0:
         raise ConfigError(f"workers: source {source.name} needs a port, which the workers share")
-    return replace(source, options=replace(source.options, listen=replace(source.options.listen, reuse_port=True)))
+    spool = source.options.spool
+    if spool.path and number > 1:
+        spool = replace(spool, path=f"{spool.path}-{number}")
+    listen = replace(source.options.listen, reuse_port=True)
+    return replace(source, options=replace(source.options, listen=listen, spool=spool))
 
 
 @dataclass(slots=True)

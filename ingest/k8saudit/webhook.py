@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiohttp import web
 
@@ -21,7 +22,9 @@ from ingest.k8saudit.glance import note
 from ingest.k8saudit.listener import Listener, ListenOptions
 from ingest.k8saudit.record import SOURCE
 from ingest.k8saudit.repeats import Repeats, Settled
+from ingest.k8saudit.replay import Replay
 from ingest.k8saudit.shapes import IGNORED, decode
+from ingest.k8saudit.spool import Spooled, SpoolFull, SpoolOptions
 from ingest.k8saudit.tls import client_names
 
 log = logging.getLogger("lanner.k8saudit")
@@ -47,6 +50,10 @@ class WebhookOptions:
         max_queue: Batches waiting beyond which requests are refused.
         body_timeout: Seconds in which a body must have arrived.
         ack_timeout: Seconds after which an unsettled request is answered 503; its batch goes on.
+        ack: When a request is answered 200: "evaluated" once the alerts of its events are safe, "spooled" once its
+            body is; then nothing about its content is told to the sender.
+        overload: What becomes of requests when too many wait to be evaluated: "shed" refuses them, "spool" keeps them.
+        spool: Where requests are kept for "spooled" and "spool".
     """
 
     listen: ListenOptions = field(default_factory=ListenOptions)
@@ -57,6 +64,9 @@ class WebhookOptions:
     max_queue: int = 64
     body_timeout: float = 25.0
     ack_timeout: float = 10.0
+    ack: Literal["evaluated", "spooled"] = "evaluated"
+    overload: Literal["shed", "spool"] = "shed"
+    spool: SpoolOptions = field(default_factory=SpoolOptions)
 
 
 class _Refused(Exception):
@@ -76,8 +86,8 @@ class WebhookSource:
         name: Instance name.
         event_source: ``k8s_audit``.
         counters: ``requests``, ``bytes``, ``events``, ``records_skipped:<reason>``, ``records_ignored:<reason>``,
-            ``requests_refused:<reason>``, ``requests_repeated``, ``connections_refused:<reason>``,
-            ``connections_closed:<reason>``, ``tls_reload:<result>``.
+            ``requests_refused:<reason>``, ``requests_repeated``, ``requests_spooled``,
+            ``connections_refused:<reason>``, ``connections_closed:<reason>``, ``tls_reload:<result>``.
     """
 
     event_source = SOURCE
@@ -90,6 +100,7 @@ class WebhookSource:
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()
         self._pending: set[Settled] = set()
         self._repeats = Repeats()
+        self._replay = Replay(options.spool, self._replayed) if options.spool.path else None
         self._held = 0
         self._answering = 0
         self._all_answered = asyncio.Event()
@@ -104,7 +115,14 @@ class WebhookSource:
     async def start(self) -> None:
         """Listen. Raises SourceError when the settings, the address or a TLS file cannot be used."""
         _check(self._options)
-        await self._listener.open(self._application())
+        if self._replay:
+            await self._replay.start()
+        try:
+            await self._listener.open(self._application())
+        except SourceError:
+            if self._replay:
+                await self._replay.stop(0)
+            raise
         self._state = "open"
         scheme = "https" if self._options.listen.tls else "http"
         log.info("%s listens on %s://%s:%d%s", self.name, scheme, self._options.listen.host, self.port, self._path())
@@ -120,7 +138,11 @@ class WebhookSource:
             return
         self._state = "stopping"
         self._listener.refuse_new()
-        if not await self._answered(grace):
+        began = time.monotonic()
+        answered = await self._answered(grace)
+        if self._replay:
+            await self._replay.stop(max(0.0, grace - (time.monotonic() - began)))
+        if not answered:
             for settled in list(self._pending):
                 settled.set_result("the receiver stops")
             await self._answered(1.0)
@@ -132,7 +154,7 @@ class WebhookSource:
         """Say whether requests are taken now."""
         if self._state != "open":
             return Health(False, f"{self.name} is {self._state}")
-        if self._queue.qsize() >= self._options.max_queue:
+        if self._behind() and self._options.overload == "shed":
             return Health(False, f"{self.name}: {self._queue.qsize()} batches wait to be evaluated")
         return Health()
 
@@ -199,6 +221,8 @@ class WebhookSource:
         """Take a request in and wait until its batch is settled; return the number of entries that were not usable."""
         cluster = self._admit(request)
         body = await self._read(request)
+        if self._replay and (self._options.ack == "spooled" or self._behind()):
+            return await self._keep(self._replay, cluster, request.remote or "", body)
         try:
             settled = self._repeats.find(cluster, body)
             if settled:
@@ -213,6 +237,32 @@ class WebhookSource:
         await self._wait(settled, request, cluster, body)
         return rejected
 
+    def _behind(self) -> bool:
+        return self._queue.qsize() >= self._options.max_queue
+
+    async def _keep(self, replay: Replay, cluster: str, origin: str, body: bytes) -> int:
+        """Put a request into the spool; it is decoded later, so nothing of it counts as not usable."""
+        try:
+            await replay.append(cluster, origin, body)
+        except SpoolFull as full:
+            raise self._overloaded(str(full)) from None
+        except OSError as error:
+            raise _Refused(503, "not-spooled", f"the spool cannot be written: {error.strerror}", 10) from None
+        finally:
+            self._held -= len(body)
+        self.counters["requests_spooled"] += 1
+        return 0
+
+    async def _replayed(self, spooled: Spooled) -> bool:
+        """Evaluate a request from the spool; tell whether it need not be kept."""
+        decoded = await self._decoded(spooled.body, spooled.origin)
+        try:
+            self._usable(decoded)
+        except _Refused as refused:
+            self._warn(refused.slug, f"a spooled request holds nothing of use: {refused.message}")
+        settled = self._enqueue(decoded.events, spooled.cluster, len(spooled.body))
+        return not await settled
+
     def _admit(self, request: web.Request) -> str:
         """Check what is known before the body is read; return the sender's cluster, "" if unknown."""
         if self._state != "open":
@@ -224,7 +274,7 @@ class WebhookSource:
             raise _Refused(415, "encoding", "Content-Encoding must be gzip or deflate")
         if (request.content_length or 0) > self._options.max_body_bytes:
             raise self._too_large()
-        if self._queue.qsize() >= self._options.max_queue:
+        if self._behind() and self._options.overload == "shed":
             raise self._overloaded("too many requests wait to be evaluated")
         return cluster
 
@@ -373,5 +423,7 @@ def _check(options: WebhookOptions) -> None:
             raise SourceError(f"bearer token {token.name!r}: sha256 is not 64 hex digits")
     if options.max_held_bytes < options.max_body_bytes:
         raise SourceError("max_held_bytes is less than max_body_bytes, so the largest bodies would never be taken")
+    if not options.spool.path and "spool" in (options.overload, options.ack.removesuffix("ed")):
+        raise SourceError("requests are to be spooled, but spool.path names no folder")
     if not options.path.startswith("/"):
         raise SourceError(f"path {options.path!r} does not begin with /")

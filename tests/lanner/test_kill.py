@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.lanner.support import audit_event
 from tests.lanner.test_service import Running
 
@@ -38,11 +40,23 @@ class Sender(threading.Thread):
                 self.answered += batch
 
 
-def test_what_was_answered_200_is_in_the_alerts_after_kills_at_random(tmp_path: Path) -> None:
+def until_settled(spool: Path) -> None:
+    for _ in range(600):
+        number, offset = map(int, (spool / "position").read_text().split())
+        files = {int(file.stem): file.stat().st_size for file in spool.glob("*.spool")}
+        if not any(other > number or (other == number and size > offset) for other, size in files.items()):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the spool is not replayed")
+
+
+@pytest.mark.parametrize("ack", ["evaluated", "spooled"])
+def test_what_was_answered_200_is_in_the_alerts_after_kills_at_random(tmp_path: Path, ack: str) -> None:
+    spooling = {"ack": ack, "spool": {"path": str(tmp_path / "spool")}}
     names, draw, answered = itertools.count(), random.Random(), 0
     known: list[str] = []
     for _ in range(4):
-        running = Running(tmp_path, stdout_output={"enabled": False})
+        running = Running(tmp_path, spooling, stdout_output={"enabled": False})
         senders = [Sender(running.port, names) for _ in range(4)]
         for sender in senders:
             sender.start()
@@ -52,7 +66,9 @@ def test_what_was_answered_200_is_in_the_alerts_after_kills_at_random(tmp_path: 
             sender.join()
             known += sender.answered
         answered += sum(bool(sender.answered) for sender in senders)
-    last = Running(tmp_path, stdout_output={"enabled": False})
+    last = Running(tmp_path, spooling, stdout_output={"enabled": False})
+    if ack == "spooled":
+        until_settled(tmp_path / "spool")
     assert last.end() == 0
 
     lines = last.alerts.read_bytes().splitlines()

@@ -23,7 +23,7 @@ def free_port() -> int:
 class Running:
     """A ``lanner run`` with a webhook and a file."""
 
-    def __init__(self, folder: Path, **more: Any) -> None:
+    def __init__(self, folder: Path, webhook: dict[str, Any] | None = None, **more: Any) -> None:
         self.port = free_port()
         self.alerts = folder / "alerts.jsonl"
         self.log = folder / "log.txt"
@@ -33,7 +33,7 @@ class Running:
             "json_output": True,
             "file_output": {"enabled": True, "filename": str(self.alerts)},
             "outbox": {"path": str(folder / "outbox.sqlite")},
-            "sources": [{"type": "k8saudit", "listen": {"port": self.port}}],
+            "sources": [{"type": "k8saudit", "listen": {"port": self.port}, **(webhook or {})}],
             "shutdown_grace": 5,
             **more,
         }
