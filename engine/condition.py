@@ -7,9 +7,10 @@ from engine.check import Checker, Rejected
 from engine.definitions import Collection, ListDef, MacroDef, Scalar
 from engine.diagnostics import Diagnostic, Report, SourceText
 from engine.fields import FieldCatalog
+from engine.lists import Unresolved
 from engine.parser import ParseFailure, parse_condition
 from engine.plan import Reducer
-from engine.resolve import Resolver, Unresolved
+from engine.resolve import Resolver
 from engine.tree import At, Node
 from engine.typed import Checked
 

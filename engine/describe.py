@@ -172,7 +172,7 @@ def _list(entry: ListDef, resolver: Resolver, used: bool) -> _Info:
         "details": {
             "used": used,
             "lists": _unique(names),
-            "items_compiled": [literal.value for literal in resolver.list_items(entry.name)],
+            "items_compiled": [literal.value for literal in resolver.lists.items(entry.name)],
             "plugins": [],
         },
     }

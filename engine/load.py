@@ -12,10 +12,11 @@ from engine.check import UNKNOWN, Checker, Rejected
 from engine.definitions import Collection, RuleDef
 from engine.diagnostics import WARNING, Diagnostic, Report, SourceText, Span
 from engine.fields import FieldCatalog
+from engine.lists import VALIDATE, Unresolved
 from engine.output import Template, parse_template
 from engine.plan import Reducer
 from engine.priority import Priority
-from engine.resolve import VALIDATE, Resolver, Unresolved
+from engine.resolve import Resolver
 from engine.rulefile import RuleFile, read_files
 from engine.ruleset import Rule, RuleSet
 from engine.selection import Selection, select
@@ -273,7 +274,7 @@ class _Loader:
             if name not in self.resolver.used_macros:
                 self._unused("macro", "LOAD_UNUSED_MACRO", name, macro.at.span)
         for name, entry in self.collection.lists.items():
-            if name not in self.resolver.used_lists:
+            if name not in self.resolver.lists.used:
                 self._unused("list", "LOAD_UNUSED_LIST", name, entry.at.span)
 
     def _unused(self, kind: str, code: str, name: str, span: Span) -> None:

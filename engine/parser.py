@@ -15,6 +15,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from engine.diagnostics import Diagnostic, SourceText
 from engine.tree import (
+    MAX_LEVELS,
     And,
     At,
     Compare,
@@ -28,6 +29,7 @@ from engine.tree import (
     Or,
     Transform,
     Values,
+    below,
 )
 
 CODE = "LOAD_ERR_COMPILE_CONDITION"
@@ -251,6 +253,14 @@ def _machine() -> tuple[Lark, _Builder]:
 _PARENS = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[()]""", re.DOTALL)
 
 
+def _not_too_deep(tree: Any) -> Any:
+    found = below(tree, MAX_LEVELS)
+    if found is not None:
+        message = f"'and', 'or', 'not' and transformers are nested more than {MAX_LEVELS} levels deep"
+        raise failure("too-deep", message, found.at)
+    return tree
+
+
 def _check_depth(text: SourceText) -> None:
     depth = 0
     for found in _PARENS.finditer(text.text):
@@ -265,7 +275,7 @@ def _parse(text: SourceText, start: str) -> Any:
     lark, builder = _machine()
     builder.text = text
     try:
-        return lark.parse(text.text, start=start)
+        return _not_too_deep(lark.parse(text.text, start=start))
     except UnexpectedInput as problem:
         raise _explain(text, problem) from None
     finally:

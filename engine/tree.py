@@ -7,8 +7,12 @@ Nodes are immutable and know the piece of text they were read from. The parser m
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.diagnostics import SourceText, Span
+
+MAX_LEVELS = 200
+"""Levels that a tree may have, operands and written-out macros included; what walks one calls itself for each level."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +168,38 @@ def walk(node: Node) -> Iterator[Node]:
         seen.add(id(here))
         yield here
         stack.extend(reversed(children(here)))
+
+
+def _inner(part: "Node | Operand | Items | Values | None") -> "tuple[Node | Operand | Items, ...]":
+    match part:
+        case Compare(left, _, _, FieldRef() | Transform() as right):
+            return (left, right)
+        case Compare(left):
+            return (left,)
+        case Transform(_, parts) | Items(parts):
+            return parts
+        case And() | Or() | Not() | Macro():
+            return children(part)
+        case _:
+            return ()
+
+
+def operand_levels(node: Compare) -> int:
+    """Count the levels of a comparison with its operands."""
+    levels = 0
+    row: list[Node | Operand | Items] = [node]
+    while row:
+        levels += 1
+        row = [inner for part in row for inner in _inner(part)]
+    return levels
+
+
+def below(tree: "Node | Operand | Values", levels: int) -> "Node | Operand | Items | None":
+    """Return a part of an unresolved tree that stands below a number of levels, or None."""
+    row: list[Any] = [tree]
+    for _ in range(levels):
+        row = [inner for part in row for inner in _inner(part)]
+    return row[0] if row else None
 
 
 _QUOTE_IF = frozenset(" \t\r\n\b\f\v=\\\"'\0")
