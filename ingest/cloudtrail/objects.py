@@ -18,7 +18,10 @@ from ingest.cloudtrail.options import ObjectOptions
 
 logger = logging.getLogger("lanner.cloudtrail")
 
-_INFLATES = 10  # times the stored size: the file itself and its content, which is about nine times as large
+_INFLATES = 9  # times the stored size that trail files become, where the file itself does not say it
+_HEAP = 6  # times its JSON text that a file occupies at most: the text, and the records as Python objects
+_STORED_SHARE = 4  # of the budget: files downloaded and not decoded yet
+_GZIP = b"\x1f\x8b"
 _UNKNOWN_SIZE = 1 << 20
 _DECODED_ASIDE = 128 * 1024
 """Stored bytes above which decoding, a megabyte of JSON or more, leaves the event loop."""
@@ -63,7 +66,9 @@ class Objects:
         self._clients = clients
         self._options = options
         self._counters = counters
-        self.budget = Budget(options.memory_budget)
+        # Two budgets, as a file that holds of one what it needs to wait for more of it could wait for ever.
+        self._stored = Budget(options.memory_budget // _STORED_SHARE)
+        self.budget = Budget(options.memory_budget - self._stored.total)
         self.wanted = key_filter(options)
 
     async def load(self, ref: ObjectRef) -> Loaded:
@@ -84,15 +89,21 @@ class Objects:
         return Loaded(decoded.events, damage, detail, taken)
 
     async def _read(self, ref: ObjectRef) -> tuple[Decoded, int]:
-        taken = await self.budget.take((ref.size or _UNKNOWN_SIZE) * _INFLATES)
+        stored = await self._stored.take(ref.size or _UNKNOWN_SIZE)
         try:
             data = await self._download(ref)
-            taken = self.budget.resize(taken, len(data) * _INFLATES)
-            decoded = await self._decode(data, ref.uri)
+            stored = self._stored.resize(stored, len(data))
+            return await self._decode_within_budget(data, ref.uri)
+        finally:
+            self._stored.give(stored)
+
+    async def _decode_within_budget(self, data: bytes, origin: str) -> tuple[Decoded, int]:
+        taken = await self.budget.take(decoded_weight(data, self._options))
+        try:
+            return await self._decode(data, origin), taken
         except BaseException:
             self.budget.give(taken)
             raise
-        return decoded, taken
 
     async def _decode(self, data: bytes, origin: str) -> Decoded:
         limits = {"max_bytes": self._options.max_object_bytes, "max_ratio": self._options.max_ratio}
@@ -138,6 +149,15 @@ class Objects:
             raise ObjectError(Fault.RETRY, f"{ref.uri}: {len(data)} of {length} bytes came")
         self._counters["bytes"] += len(data)
         return data
+
+
+def decoded_weight(data: bytes, options: ObjectOptions) -> int:
+    """Return how many bytes a file will occupy when it is decoded; gzip files tell their size at their end."""
+    if not data.startswith(_GZIP):
+        return len(data) * _HEAP
+    told = int.from_bytes(data[-4:], "little")
+    most = min(options.max_object_bytes, len(data) * options.max_ratio)
+    return min(max(told, len(data) * _INFLATES), most) * _HEAP
 
 
 def _damage(decoded: Decoded) -> tuple[str, str]:

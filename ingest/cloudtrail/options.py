@@ -39,7 +39,8 @@ class ObjectOptions:
         concurrency: Downloads at the same time.
         max_object_bytes: Largest object read, as stored and when inflated.
         max_ratio: Largest ratio of those two.
-        memory_budget: Sum of downloaded and decoded bytes whose events are not settled yet.
+        memory_budget: Bytes that objects may occupy together, as downloaded and as decoded, until their events are
+            settled; one that needs more is read alone.
         include_keys: Regular expressions; a key must match one. Empty means CloudTrail's own file names.
         exclude_keys: Regular expressions; a key that matches one is never read.
         insight_events: Whether CloudTrail Insights events reach the rules.

@@ -18,6 +18,7 @@ from tests.ingest.cloudtrail.support import (
     Run,
     quick,
     running,
+    take,
     trail_file,
     trail_key,
     trail_record,
@@ -305,6 +306,26 @@ async def test_more_than_fits_the_memory_budget_is_read_little_by_little(aws: Aw
 
     assert run.ids == list(range(8))
     assert run.source._intake.budget.used == 0
+
+
+async def test_what_files_become_counts_however_well_they_are_compressed(aws: Aws) -> None:
+    aws.bucket()
+    url = aws.queue()
+    for n in range(4):
+        aws.announce(url, aws.put(trail_key(f"f{n}"), [trail_record(500 * n + k) for k in range(500)]))
+    size = len(json.dumps([trail_record(k) for k in range(500)]))
+    decoded: list[int] = []
+
+    async def watch(run: Run[SqsSource], batch: Batch) -> None:
+        await asyncio.sleep(0.2)
+        decoded.append(run.source.counters["objects:ok"])
+        await take(run, batch)
+
+    async with running(quick(url, objects=ObjectOptions(memory_budget=10 * size)), watch) as run:
+        await run.until_count("messages:deleted", 4)
+
+    assert decoded == [1, 2, 3, 4]
+    assert run.ids == list(range(2000))
 
 
 async def test_no_more_messages_are_held_than_allowed(aws: Aws) -> None:
