@@ -13,6 +13,7 @@ from engine.priority import Priority
 _DIRECTION = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """Characters that change the order in which a terminal shows the others."""
 _OBEYED = {c: f"\\u{c:04x}" for c in (127, *range(128, 160), 0x2028, 0x2029, *_DIRECTION)}
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 _CONTROL = _OBEYED | {c: f"\\u{c:04x}" for c in range(32)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 
 

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from engine.check import Checker, Rejected
@@ -23,7 +24,7 @@ CODE = "LOAD_ERR_COMPILE_OUTPUT"
 ABSENT = "<NA>"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Token:
     """
     One ``%`` token.
@@ -33,12 +34,22 @@ class Token:
         width: Number of characters to pad or cut to; 0 for none.
         value: What it names.
         get: ``get(event)``: the value or None.
+        plain: Whether a text that ``get`` answers is shown and told as it is.
     """
 
     key: str
     width: int
     value: FieldValue | TransformValue
     get: Callable[[Event], Any]
+
+    @cached_property
+    def plain(self) -> bool:
+        """As in the list of attributes; found out once."""
+        value = self.value
+        if self.width or not isinstance(value, FieldValue) or value.type is not Type.STRING:
+            return False
+        row = value.field
+        return not (row.text or row.filter_only or row.display is not None) and _key(value) == self.key
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,10 +72,14 @@ class Template:
             if isinstance(part, str):
                 pieces.append(part)
                 continue
+            value = part.get(event)
+            if part.plain and value.__class__ is str:
+                pieces.append(value)
+                found[part.key] = value
+                continue
             for inner in operands(part.value):
                 if inner is not part.value or _key(inner) != part.key:
                     found[_key(inner)] = typed_value(inner, value_getter(inner)(event), event)
-            value = part.get(event)
             pieces.append(_shown(part, value))
             found[part.key] = typed_value(part.value, value, event)
         return "".join(pieces), found

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -158,6 +158,14 @@ def encode(alert: Alert) -> str:
 
 def decode(body: str) -> Alert:
     """Return the alert that ``encode`` made text of."""
-    values = dict(zip(Alert.__dataclass_fields__, json.loads(body), strict=True))
+    values = dict(zip(Alert.__dataclass_fields__, _values(body), strict=True))
     values |= {"priority": Priority(values["priority"]), "tags": tuple(values["tags"])}
     return Alert(**values)
+
+
+def _values(body: str) -> list[Any]:
+    try:
+        found: list[Any] = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        found = json.loads(body)
+    return found
