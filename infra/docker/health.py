@@ -2,6 +2,8 @@
 """
 Tells whether the service in this container lives: exit status 0 if it does.
 
+Usage: lanner-health [PID]
+
 Its event loop has to turn. A loop that turns sleeps and wakes, and the kernel counts that: Lanner's main thread must
 have slept since the last check. Where it listens, a connection wakes it at once; else it wakes by itself for every long
 poll and heartbeat of the queue, so there the check needs the count of the one before, which a file keeps.
@@ -83,7 +85,7 @@ def has_slept(pid: int) -> bool:
 
 def main() -> int:
     """Check; return the exit status."""
-    pid = find()
+    pid = int(sys.argv[1]) if len(sys.argv) > 1 else find()
     if not pid:
         print("lanner run does not run")
         return 1

@@ -3,7 +3,7 @@
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_144:Trail files are a copy of what CloudTrail keeps for 90 days; replication is the business of whoever must keep them longer.
   # checkov:skip=CKV_AWS_145:Encrypted in aws_s3_bucket_server_side_encryption_configuration.this, with KMS unless the caller wants no key; checkov does not follow its condition.
-  # checkov:skip=CKV_AWS_19:Encrypted there too.
+  # checkov:skip=CKV_AWS_19:Encrypted by the same resource, which checkov does not find.
   count = local.create_bucket ? 1 : 0
 
   bucket        = local.bucket_name

@@ -81,15 +81,25 @@ run "consumer_without_image" {
   expect_failures = [var.image]
 }
 
-run "tasks_without_network" {
+run "tasks_without_subnets" {
   command = plan
 
   variables {
-    vpc_id     = null
     subnet_ids = []
   }
 
-  expect_failures = [var.vpc_id, var.subnet_ids]
+  expect_failures = [var.subnet_ids]
+}
+
+run "function_in_subnets_without_vpc" {
+  command = plan
+
+  variables {
+    consumer = "lambda"
+    vpc_id   = null
+  }
+
+  expect_failures = [var.vpc_id]
 }
 
 run "function_longer_than_the_queue_hides" {
