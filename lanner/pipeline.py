@@ -42,7 +42,7 @@ class Pipeline:
             raise
         except Exception as error:
             _log.error("%s: a batch of %d events goes back: %s", name, len(batch.events), error)
-            await self._nack(batch, name, str(error))
+            await self._nack(batch, name, "its alerts could not be kept")  # a sender need not know what we write to
         else:
             await self._ack(batch, name)
 
