@@ -28,7 +28,8 @@ from lanner.outputs.lines import LineForm, line_writer
 from lanner.outputs.stdout import write_all
 
 _MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"  # in MiB, set by Lambda
-_SHARE = 4  # of the memory: objects whose events are not settled yet; as Python objects they take some times more
+_BUDGET_SHARE = 2  # of the memory
+_OBJECT_SHARE = 12  # half the memory too: a file occupies up to six times its JSON text while it is decoded
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -56,11 +57,12 @@ def make(config: Config) -> Handler:
 
 def within(objects: ObjectOptions, memory: int) -> ObjectOptions:
     """Return how objects are read in a function that has some bytes of memory; 0 when that is not known."""
-    most = memory // _SHARE or objects.memory_budget
+    if not memory:
+        return objects
     return dataclasses.replace(
         objects,
-        memory_budget=min(objects.memory_budget, most),
-        max_object_bytes=min(objects.max_object_bytes, most),
+        memory_budget=min(objects.memory_budget, memory // _BUDGET_SHARE),
+        max_object_bytes=min(objects.max_object_bytes, memory // _OBJECT_SHARE),
     )
 
 

@@ -95,7 +95,9 @@ def test_objects_that_do_not_fit_the_function_are_refused(aws: Aws, tmp_path: Pa
     assert "too-large" in log
 
 
-@pytest.mark.parametrize(("memory", "budget"), [(0, 256 << 20), (512 << 20, 128 << 20), (10 << 30, 256 << 20)])
-def test_the_memory_of_the_function_bounds_what_is_read(memory: int, budget: int) -> None:
-    found = within(ObjectOptions(), memory)
-    assert (found.memory_budget, found.max_object_bytes) == (budget, budget)
+@pytest.mark.parametrize(
+    ("memory", "budget", "largest"), [(0, 256, 256), (240, 120, 20), (1800, 256, 150), (10_240, 256, 256)]
+)
+def test_the_memory_of_the_function_bounds_what_is_read(memory: int, budget: int, largest: int) -> None:
+    found = within(ObjectOptions(), memory << 20)
+    assert (found.memory_budget, found.max_object_bytes) == (budget << 20, largest << 20)
