@@ -96,34 +96,33 @@ def entries(needs: Iterable[Need]) -> list[Because]:
     sweeps = {verb: wants for (target, verb), wants in plan.places.items() if target == ELSEWHERE}
     _widen_sweeps(sweeps, plan.places)
     wide = list(_sweeping(sweeps, plan.unknown))
-    special = {place: _kept(wants, sweeps, place) for place, wants in plan.places.items() if place[0] != ELSEWHERE}
-    about_urls = list(_for_urls(special, wide))
-    about_resources = list(_for_resources(special))
-    silenced = [Because(Entry(Level.NONE, urls=(ANY,)))] if _records_urls_in_vain(plan.places, wide) else []
-    ordered = sorted((*about_resources, *wide), key=lambda because: -because.entry.level)  # stable: wide ones last
-    return [*about_urls, *silenced, *ordered]
+    special = {place: _kept(wants, sweeps, place) for place, wants in plan.places.items() if place[0] is not None}
+    special = {place: wants for place, wants in special.items() if place[0] != ELSEWHERE}
+    ordered = sorted((*_for_resources(special), *wide), key=lambda because: -because.entry.level)  # stable: wide last
+    return [*_for_urls(plan.places, wide), *ordered]
 
 
 def _widen_sweeps(sweeps: dict[str, Wants], places: Mapping[_Place, Wants]) -> None:
-    """Give a sweeping want the stages of lesser ones that it stands before."""
+    """Give a sweeping want the stages of all that it may decide over: of other sweeping ones, and of lesser ones."""
     for verb, wants in sweeps.items():
-        for want in list(wants):
-            below = [
-                other for (_, v), found in places.items() if v == verb for other in found if other.level < want.level
-            ]
-            wider = replace(want, stages=want.stages.union(*(other.stages for other in below)))
-            wants[wider] = wants.pop(want) | wants.get(wider, frozenset())
-        sweeps[verb] = _undominated(wants)
+        here = {want for (target, v), found in places.items() if v == verb and target is not None for want in found}
+        wider: Wants = {}
+        for want, rules in wants.items():
+            stages = _all_stages(other for other in here if other in wants or other.level < want.level)
+            full = replace(want, stages=stages)
+            wider[full] = wider.get(full, frozenset()) | rules
+        sweeps[verb] = _undominated(wider)
+
+
+def _all_stages(wants: Iterable[Want]) -> frozenset[str]:
+    return frozenset().union(*(want.stages for want in wants))
 
 
 def _kept(wants: Wants, sweeps: Mapping[str, Wants], place: _Place) -> Wants:
     """Return the wants of a place that need an entry of their own."""
-    target, verb = place
-    sweeping = sweeps.get(verb, {})
+    sweeping = sweeps.get(place[1], {})
     left = {want: rules for want, rules in wants.items() if not any(wide.covers(want) for wide in sweeping)}
-    if target is None or not left:
-        return left
-    stages = frozenset().union(*(want.stages for want in (*left, *sweeping)))
+    stages = _all_stages((*left, *sweeping))
     raised: Wants = {}
     for want, rules in left.items():
         full = replace(want, stages=stages)
@@ -160,25 +159,21 @@ def _sweeping(sweeps: Mapping[str, Wants], unknown: Mapping[str, set[str]]) -> I
         yield Because(entry, tuple(sorted(rules[want])), tuple(named_there))
 
 
-def _records_urls_in_vain(places: Mapping[_Place, Wants], wide: Sequence[Because]) -> bool:
-    """Tell whether requests for no resource would be recorded that no rule wants."""
-    wanted = [want for (target, _), wants in places.items() if target is None for want in wants]
-    return bool(wide) and all(want.urls is not None for want in wanted)
-
-
-def _for_urls(special: Mapping[_Place, Wants], wide: Sequence[Because]) -> Iterator[Because]:
-    """Yield the entries for requests that are for no resource, unless a sweeping entry has them anyway."""
-    found: dict[tuple[Level, frozenset[str], Texts, Texts], tuple[set[str], set[str]]] = {}
-    for (target, verb), wants in special.items():
-        for want, names in wants.items() if target is None else ():
-            if any(_takes_in(because.entry, want) for because in wide):
-                continue
-            verbs, rules = found.setdefault((want.level, want.stages, want.users, want.urls), (set(), set()))
-            verbs.add(verb)
-            rules.update(names)
-    for (level, stages, users, urls), (_, rules) in found.items():
-        want = Want(level, stages, users, None, None, urls if urls is not None else frozenset({ANY}))
-        yield Because(_entry(want, ()), tuple(sorted(rules)))
+def _for_urls(places: Mapping[_Place, Wants], wide: Sequence[Because]) -> Iterator[Because]:
+    """Yield the entries for requests that are for no resource, so that sweeping entries record only what is wanted."""
+    wants = [want for (target, _), found in places.items() if target is None for want in found]
+    all_urls = any(want.urls is None for want in wants)
+    stages = _all_stages(wants)
+    own: Wants = {}
+    for (target, _), found in places.items():
+        for want, names in found.items() if target is None else ():
+            full = replace(want, namespaces=None, names=None, stages=stages)
+            if not (all_urls and any(_takes_in(because.entry, full) for because in wide)):
+                own[full] = own.get(full, frozenset()) | names
+    for want, names in _undominated(own).items():
+        yield Because(_entry(replace(want, urls=want.urls or frozenset({ANY})), ()), tuple(sorted(names)))
+    if wide and not all_urls:
+        yield Because(Entry(Level.NONE, urls=(ANY,)))
 
 
 def _takes_in(entry: Entry, want: Want) -> bool:
@@ -189,12 +184,23 @@ def _takes_in(entry: Entry, want: Want) -> bool:
 
 def _for_resources(special: Mapping[_Place, Wants]) -> Iterator[Because]:
     shared: dict[tuple[Want, tuple[str, ...]], dict[Target, frozenset[str]]] = {}
-    for (target, want), (verbs, rules) in _by_target(special).items():
-        all_verbs = () if len(verbs) == len(target.verbs) else tuple(verbs)
-        shared.setdefault((want, all_verbs), {})[target] = rules
+    found = _by_target(special)
+    for (target, want), (verbs, rules) in sorted(found.items(), key=lambda item: _is_whole(item[0][0], item[1][0])):
+        keys = (listed for kept, listed in shared if kept == want and _picks(listed, target, verbs))
+        key = next(keys, () if _is_whole(target, verbs) else tuple(verbs))
+        shared.setdefault((want, key), {})[target] = rules
     for (want, some), targets in shared.items():
         entry = replace(_entry(want, some), resources=_grouped(targets, want.names))
         yield Because(entry, tuple(sorted(frozenset().union(*targets.values()))))
+
+
+def _is_whole(target: Target, verbs: Sequence[str]) -> bool:
+    return len(verbs) == len(target.verbs)
+
+
+def _picks(listed: Sequence[str], target: Target, verbs: Sequence[str]) -> bool:
+    """Tell whether the verbs of an entry take just these of a target."""
+    return set(listed or target.verbs) & set(target.verbs) == set(verbs)
 
 
 def _by_target(special: Mapping[_Place, Wants]) -> dict[tuple[Target, Want], tuple[list[str], frozenset[str]]]:

@@ -73,7 +73,9 @@ def _why(policy: Policy, loss: Loss) -> str:
     place = f"{policy.name}:{loss.entry.line}" if loss.entry else ""
     if loss.stage:
         stages = ", ".join(sorted(loss.need.stages - {"Panic"}) or ["Panic"])
-        return f"the rule looks at stage {stages}, omitted by {place or policy.name}"
+        everywhere = loss.need.stages <= policy.omit_stages
+        blame = f"which {policy.name} omits altogether" if everywhere else f"omitted by {place}"
+        return f"the rule looks at stage {stages}, {blame}"
     if not loss.entry:
         return f"no entry matches, so nothing is recorded; {loss.wanted.label} is needed"
     if loss.got == Level.NONE:

@@ -10,15 +10,18 @@ from engine.rulefile import RuleFile
 from engine.ruleset import Rule, RuleSet
 from ingest.k8saudit.levels import Level
 from ingest.k8saudit.record import SOURCE, to_event
+from lanner import rulefiles
 from lanner.catalog import build_catalog
 from lanner.k8s.check import Result, check
 from lanner.k8s.generate import Because, entries
 from lanner.k8s.needs import Analysis, Need
 from lanner.k8s.policy import Policy, Request, deciding, read
+from tests.shared import SHARED
 
 Record = dict[str, Any]
 
 CATALOG = build_catalog("test-host")
+FALCO = "falco-rules/plugins/k8saudit/k8s_audit_rules.yaml"
 HEADER = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 _BY_NAME = {"get", "update", "patch", "delete"}
 
@@ -61,6 +64,22 @@ def made_for(rules: Iterable[Rule]) -> list[Because]:
 
 def policy_for(rules: Iterable[Rule]) -> Policy:
     return Policy("made.yaml", tuple(because.entry for because in made_for(rules)))
+
+
+@cache
+def shipped() -> tuple[str, ...]:
+    return tuple(file.text for file in rulefiles.read(rulefiles.find(["bundled/k8s"])))
+
+
+@cache
+def falco() -> tuple[str, ...]:
+    assert SHARED is not None
+    return ((SHARED / FALCO).read_text("utf-8"),)
+
+
+@cache
+def policy_of(*texts: str) -> Policy:
+    return policy_for(rules_of(loaded(*texts)))
 
 
 def checked(policy: Policy, rules: Sequence[Rule]) -> dict[str, Result]:
