@@ -31,7 +31,8 @@ Examples:
 \b
 A case is one line {"condition": ..., "source": ..., "event": {...}}, with "macros" and "lists" if it needs some, and
 gives one line {"result": true|false} or {"error": {"code", "message", "line", "column"}}. Without "event" the condition
-is only checked: {"ok": true}. With "parse_only": true its fields are not looked up.
+is only checked: {"ok": true}. With "parse_only": true its fields are not looked up. A line that is no case has the
+error code BAD_CASE and costs only its own answer.
 
 \b
 Exit status: 0 the condition held for some event, or all cases were answered
@@ -39,12 +40,17 @@ Exit status: 0 the condition held for some event, or all cases were answered
 """
 
 
+_BAD_CASE = "BAD_CASE"
+
+
 @click.command("eval", help=_HELP, short_help="Try a condition on events.")
 @click.argument("arguments", nargs=-1, metavar="[CONDITION EVENTS...]")
 @click.option("--source", help="Event source of the condition: aws_cloudtrail, k8s_audit or syscall.")
 @click.option("--explain", "explained", is_flag=True, help="For each event say what every field held.")
 @click.option("--matching", is_flag=True, help="Print only the events for which the condition holds.")
-@click.option("--cases", type=click.File("r", encoding="utf-8"), help="File of cases, one object a line.")
+@click.option(
+    "--cases", type=click.File("r", encoding="utf-8", errors="replace"), help="File of cases, one object a line."
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines.")
 def eval(  # noqa: A001 - the verb's name
     arguments: tuple[str, ...],
@@ -141,21 +147,31 @@ def _reasons(told: Explained, depth: int) -> Iterator[str]:
 
 def _answer_cases(cases: TextIO, catalog: FieldCatalog) -> int:
     compiled = lru_cache(4096)(lambda condition, source, names: _compiled(condition, source, names, catalog))
-    for number, line in enumerate(cases, 1):
+    for line in cases:
         if line.strip():
-            sys.stdout.write(f"{json.dumps(_answer(line, number, catalog, compiled))}\n")
+            sys.stdout.write(f"{json.dumps(_answered(line, catalog, compiled))}\n")
     return Exit.OK
 
 
-def _answer(line: str, number: int, catalog: FieldCatalog, compiled: Callable[..., Any]) -> dict[str, Any]:
-    case = _case(line, number)
+class _BadCase(Exception):
+    """A line is no case; it costs only its own answer."""
+
+
+def _answered(line: str, catalog: FieldCatalog, compiled: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return _answer(_case(line), catalog, compiled)
+    except _BadCase as problem:
+        return {"error": {"code": _BAD_CASE, "message": str(problem), "line": 1, "column": 1}}
+
+
+def _answer(case: dict[str, Any], catalog: FieldCatalog, compiled: Callable[..., Any]) -> dict[str, Any]:
     names = json.dumps([case.get("macros") or {}, case.get("lists") or {}])
     try:
         if case.get("parse_only"):
             resolve_condition(SourceText(case["condition"]), _vocabulary(names))
             return {"ok": True}
         if case.get("source") not in catalog.sources:
-            raise UserError(f"case {number}: 'source' is one of {', '.join(catalog.sources)}")
+            raise _BadCase(f"'source' is one of {', '.join(catalog.sources)}")
         call = compiled(case["condition"], case["source"], names)
     except BadCondition as problem:
         return {"error": _error(problem.diagnostic)}
@@ -164,13 +180,19 @@ def _answer(line: str, number: int, catalog: FieldCatalog, compiled: Callable[..
     return {"result": bool(call(_event(case["event"], case["source"])))}
 
 
-def _case(line: str, number: int) -> dict[str, Any]:
+def _case(line: str) -> dict[str, Any]:
     try:
         case = json.loads(line)
-    except ValueError as problem:
-        raise UserError(f"case {number}: not JSON: {problem}") from None
+    except (ValueError, RecursionError) as problem:
+        raise _BadCase(f"not JSON: {problem}") from None
     if not isinstance(case, dict) or not isinstance(case.get("condition"), str):
-        raise UserError(f"case {number}: a case is an object with the text 'condition'")
+        raise _BadCase("a case is an object with the text 'condition'")
+    for key, kind in (("macros", str), ("lists", list)):
+        named = case.get(key) or {}
+        if not isinstance(named, dict) or not all(isinstance(value, kind) for value in named.values()):
+            raise _BadCase(f"{key!r} is an object of {'texts' if kind is str else 'arrays'} by name")
+    if not isinstance(case.get("event"), dict | None):
+        raise _BadCase("'event' is an object")
     return case
 
 
