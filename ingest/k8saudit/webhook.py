@@ -143,7 +143,7 @@ class WebhookSource:
         if self._replay:
             await self._replay.stop(max(0.0, grace - (time.monotonic() - began)))
         if not answered:
-            for settled in list(self._pending):
+            for settled in [pending for pending in self._pending if not pending.done()]:
                 settled.set_result("the receiver stops")
             await self._answered(1.0)
         self._queue.put_nowait(None)
