@@ -83,8 +83,8 @@ class Objects:
             self._counters["objects:read_again"] += 1
             self.budget.give(taken)
             decoded, taken = await self._read(ref)
-        self._note(ref, decoded)
         damage, detail = _damage(decoded)
+        self._note(ref, decoded, told=bool(damage))
         self._counters[f"objects:{'damaged' if damage else 'ok'}"] += 1
         return Loaded(decoded.events, damage, detail, taken)
 
@@ -111,10 +111,10 @@ class Objects:
             return files.decode(data, origin, **limits)
         return await asyncio.to_thread(files.decode, data, origin, **limits)
 
-    def _note(self, ref: ObjectRef, decoded: Decoded) -> None:
-        """Leave a trace of what was not used."""
-        if decoded.skipped:
-            self._counters.update(f"records_skipped:{slug}" for slug, _ in decoded.skipped)
+    def _note(self, ref: ObjectRef, decoded: Decoded, told: bool) -> None:
+        """Leave a trace of what was not used; of a damaged object the message's own line tells."""
+        self._counters.update(f"records_skipped:{slug}" for slug, _ in decoded.skipped)
+        if decoded.skipped and not told:
             slug, detail = decoded.skipped[0]
             logger.info("%s: %d parts were not used, the first: %s, %s", ref.uri, len(decoded.skipped), slug, detail)
 
