@@ -16,7 +16,6 @@ TESTS = "tests"
 """Name of the folders beside rules that hold tests of rules, not rules."""
 
 _SUFFIXES = (".yaml", ".yml")
-_TESTS = "tests"  # folder of the shipped rules' own tests
 _HERE = Path(__file__).resolve().parent
 
 
