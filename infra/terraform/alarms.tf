@@ -1,8 +1,6 @@
 # What somebody has to know.
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
-  count = local.has_dlq ? 1 : 0
-
   alarm_name          = "${var.name}-dead-letters"
   alarm_description   = "Messages could not be used and wait in ${local.dlq_name}; their files were not evaluated."
   namespace           = "AWS/SQS"

@@ -4,7 +4,7 @@ resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_144:Trail files are a copy of what CloudTrail keeps for 90 days; replication is the business of whoever must keep them longer.
   # checkov:skip=CKV_AWS_145:Encrypted in aws_s3_bucket_server_side_encryption_configuration.this, with KMS unless the caller wants no key; checkov does not follow its condition.
   # checkov:skip=CKV_AWS_19:Encrypted by the same resource, which checkov does not find.
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket        = local.bucket_name
   force_destroy = var.force_destroy
@@ -12,7 +12,7 @@ resource "aws_s3_bucket" "this" {
 }
 
 resource "aws_s3_bucket_public_access_block" "this" {
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket                  = aws_s3_bucket.this[0].id
   block_public_acls       = true
@@ -22,7 +22,7 @@ resource "aws_s3_bucket_public_access_block" "this" {
 }
 
 resource "aws_s3_bucket_ownership_controls" "this" {
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.this[0].id
 
@@ -32,7 +32,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
 }
 
 resource "aws_s3_bucket_versioning" "this" {
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.this[0].id
 
@@ -42,7 +42,7 @@ resource "aws_s3_bucket_versioning" "this" {
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.this[0].id
 
@@ -57,7 +57,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.this[0].id
 
@@ -84,11 +84,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 }
 
 resource "aws_s3_bucket_logging" "this" {
-  count = local.create_bucket && var.access_log_bucket != null ? 1 : 0
+  count = var.create_bucket && var.access_log != null ? 1 : 0
 
   bucket        = aws_s3_bucket.this[0].id
-  target_bucket = var.access_log_bucket
-  target_prefix = "${local.bucket_name}/"
+  target_bucket = var.access_log.bucket
+  target_prefix = var.access_log.prefix
 }
 
 data "aws_iam_policy_document" "bucket" {
@@ -163,7 +163,7 @@ data "aws_iam_policy_document" "bucket" {
 }
 
 resource "aws_s3_bucket_policy" "this" {
-  count = local.create_bucket ? 1 : 0
+  count = var.create_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.this[0].id
   policy = data.aws_iam_policy_document.bucket.json

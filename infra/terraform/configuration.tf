@@ -29,7 +29,7 @@ locals {
         {
           type               = "cloudtrail"
           queue              = "sqs://${local.queue_url}"
-          dlq_url            = local.has_dlq ? local.dlq_url : ""
+          dlq_url            = local.dlq_url
           visibility_timeout = var.queue_visibility_timeout
           aws                = { region = element(split(":", local.queue_arn), 3) }
           objects = {
@@ -61,22 +61,22 @@ resource "aws_ssm_parameter" "configuration" {
   # checkov:skip=CKV2_AWS_34:A configuration holds no secrets, those come through var.secrets; as plain text its changes show in plans.
   count = local.create_consumer ? 1 : 0
 
-  name        = "${local.parameter_path}/lanner.yaml"
-  description = "Configuration of Lanner"
-  type        = "String"
-  tier        = length(local.configuration_yaml) > 4096 ? "Advanced" : "Standard"
-  value       = local.configuration_yaml
-  tags        = local.tags
+  name           = "${local.parameter_path}/lanner.yaml"
+  description    = "Configuration of Lanner"
+  type           = "String"
+  tier           = length(local.configuration_yaml) > 4096 ? "Advanced" : "Standard"
+  insecure_value = local.configuration_yaml # of which a plan shows the changes
+  tags           = local.tags
 }
 
 resource "aws_ssm_parameter" "rules" {
   # checkov:skip=CKV2_AWS_34:Rules are no secrets; as plain text their changes show in plans.
   for_each = local.create_consumer ? var.rules_source.inline : {}
 
-  name        = "${local.parameter_path}/rules/${each.key}"
-  description = "Rules for Lanner"
-  type        = "String"
-  tier        = length(each.value) > 4096 ? "Advanced" : "Standard"
-  value       = each.value
-  tags        = local.tags
+  name           = "${local.parameter_path}/rules/${each.key}"
+  description    = "Rules for Lanner"
+  type           = "String"
+  tier           = length(each.value) > 4096 ? "Advanced" : "Standard"
+  insecure_value = each.value
+  tags           = local.tags
 }

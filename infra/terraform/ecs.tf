@@ -9,7 +9,7 @@ locals {
   }
   mounts = [for name, path in local.volumes : { sourceVolume = name, containerPath = path, readOnly = false }]
 
-  environment = merge({ AWS_REGION = local.region, LANNER_CONFIG = "${local.folder}/lanner.yaml" }, var.environment)
+  environment = merge({ AWS_DEFAULT_REGION = local.region, LANNER_CONFIG = "${local.folder}/lanner.yaml" }, var.environment)
 
   container_basics = {
     image                  = var.image
@@ -33,7 +33,7 @@ locals {
       essential   = false
       entryPoint  = ["lanner-fetch"]
       command     = local.fetched
-      environment = [{ name = "AWS_REGION", value = local.region }]
+      environment = [{ name = "AWS_DEFAULT_REGION", value = local.region }]
       mountPoints = [for mount in local.mounts : mount if mount.sourceVolume != "state"]
     }),
     merge(local.container_basics, {
@@ -60,7 +60,7 @@ locals {
 }
 
 resource "aws_ecs_cluster" "this" {
-  count = local.create_ecs && var.ecs_cluster_name == null ? 1 : 0
+  count = local.create_cluster ? 1 : 0
 
   name = var.name
   tags = local.tags
@@ -132,5 +132,5 @@ resource "aws_ecs_service" "this" {
 }
 
 locals {
-  cluster_name = local.create_ecs && var.ecs_cluster_name == null ? aws_ecs_cluster.this[0].name : var.ecs_cluster_name
+  cluster_name = local.create_cluster ? aws_ecs_cluster.this[0].name : var.existing_ecs_cluster_name
 }

@@ -2,13 +2,11 @@
 
 locals {
   # Keys that S3 decrypts files with on the consumer's behalf
-  trail_files_use_key = local.has_key && (local.create_bucket || var.create_trail)
+  trail_files_use_key = (var.create_kms_key || var.kms_key_arn != null) && (var.create_bucket || var.create_trail)
   reads_with_key      = local.trail_files_use_key || var.bucket_kms_key_arn != null || var.rules_kms_key_arn != null
   file_keys           = compact([local.trail_files_use_key ? local.kms_key_arn : null, var.bucket_kms_key_arn, var.rules_kms_key_arn])
-  queue_uses_key      = local.create_queue ? var.queue_encryption == "kms" : var.queue_kms_key_arn != null
+  queue_uses_key      = var.create_queue ? var.queue_encryption == "kms" : var.queue_kms_key_arn != null
 
-  # Lambda polls with the function's role, and never sends.
-  sends_dead_letters = local.has_dlq && !local.create_lambda
 }
 
 data "aws_iam_policy_document" "consumer" {
@@ -21,7 +19,7 @@ data "aws_iam_policy_document" "consumer" {
   }
 
   dynamic "statement" {
-    for_each = local.sends_dead_letters ? [1] : []
+    for_each = local.create_lambda ? [] : [1] # Lambda moves nothing: it leaves that to the queue
 
     content {
       sid       = "DeadLetters"
@@ -35,7 +33,7 @@ data "aws_iam_policy_document" "consumer" {
 
     content {
       sid       = "QueueKey"
-      actions   = concat(["kms:Decrypt"], local.sends_dead_letters ? ["kms:GenerateDataKey"] : [])
+      actions   = concat(["kms:Decrypt"], local.create_lambda ? [] : ["kms:GenerateDataKey"])
       resources = [local.queue_kms_key_arn]
 
       condition {
@@ -88,10 +86,12 @@ data "aws_iam_policy_document" "consumer" {
     content {
       sid     = "Configuration"
       actions = ["ssm:GetParametersByPath"]
-      resources = [
-        for path in compact([local.parameter_path, var.rules_source.ssm_path]) :
-        "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${path}"
-      ]
+      resources = flatten([
+        for path in compact([local.parameter_path, var.rules_source.ssm_path]) : [
+          "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${path}",
+          "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${path}/*",
+        ]
+      ])
     }
   }
 

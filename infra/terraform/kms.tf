@@ -7,7 +7,7 @@ locals {
   key_senders = toset(concat(
     local.create_topic && var.notification_mode == "sns" ? ["s3.amazonaws.com"] : [],
     local.create_topic && var.notification_mode == "cloudtrail_sns" ? ["cloudtrail.amazonaws.com"] : [],
-    local.create_queue && var.queue_encryption == "kms" ? [local.queue_sender] : [],
+    var.create_queue && var.queue_encryption == "kms" ? [local.queue_sender] : [],
   ))
 }
 
@@ -113,7 +113,7 @@ data "aws_iam_policy_document" "key" {
 }
 
 resource "aws_kms_key" "this" {
-  count = local.create_key ? 1 : 0
+  count = var.create_kms_key ? 1 : 0
 
   description             = "${var.name}: trail files, notifications and logs"
   enable_key_rotation     = true
@@ -123,7 +123,7 @@ resource "aws_kms_key" "this" {
 }
 
 resource "aws_kms_alias" "this" {
-  count = local.create_key ? 1 : 0
+  count = var.create_kms_key ? 1 : 0
 
   name          = "alias/${var.name}"
   target_key_id = aws_kms_key.this[0].key_id

@@ -2,7 +2,7 @@
 # filter a VPC's own resolver.
 
 locals {
-  create_security_group = (local.create_ecs || local.lambda_in_vpc) && length(var.security_group_ids) == 0
+  create_security_group = length(var.security_group_ids) == 0 && (local.create_ecs ? true : local.lambda_in_vpc)
   security_group_ids    = local.create_security_group ? [aws_security_group.this[0].id] : var.security_group_ids
 }
 

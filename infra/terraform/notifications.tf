@@ -143,7 +143,7 @@ resource "aws_cloudwatch_event_target" "this" {
 resource "aws_s3_bucket_notification" "this" {
   count = local.notify_by_bucket ? 1 : 0
 
-  bucket      = local.create_bucket ? aws_s3_bucket.this[0].id : local.bucket_name
+  bucket      = var.create_bucket ? aws_s3_bucket.this[0].id : local.bucket_name
   eventbridge = local.create_rule
 
   dynamic "queue" {

@@ -5,7 +5,7 @@ output "trail_arn" {
 
 output "bucket_name" {
   description = "Bucket of the trail files."
-  value       = local.create_bucket ? aws_s3_bucket.this[0].id : local.bucket_name
+  value       = var.create_bucket ? aws_s3_bucket.this[0].id : local.bucket_name
 }
 
 output "bucket_arn" {
@@ -44,12 +44,12 @@ output "queue_url" {
 }
 
 output "dlq_arn" {
-  description = "ARN of the dead-letter queue; null for none."
+  description = "ARN of the dead-letter queue."
   value       = local.dlq_arn
 }
 
 output "dlq_url" {
-  description = "URL of the dead-letter queue; null for none."
+  description = "URL of the dead-letter queue."
   value       = local.dlq_url
 }
 
@@ -96,8 +96,7 @@ output "log_group_name" {
 output "alarm_arns" {
   description = "ARNs of the alarms by name."
   value = { for alarm in concat(
-    aws_cloudwatch_metric_alarm.dead_letters[*],
-    [aws_cloudwatch_metric_alarm.age, aws_cloudwatch_metric_alarm.silence],
+    [aws_cloudwatch_metric_alarm.dead_letters, aws_cloudwatch_metric_alarm.age, aws_cloudwatch_metric_alarm.silence],
     aws_cloudwatch_metric_alarm.tasks[*],
     values(aws_cloudwatch_metric_alarm.lambda),
   ) : alarm.alarm_name => alarm.arn }

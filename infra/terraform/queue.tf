@@ -1,7 +1,7 @@
 # The queue between the trail's files and the consumer, and where messages end up that cannot be used.
 
 resource "aws_sqs_queue" "this" {
-  count = local.create_queue ? 1 : 0
+  count = var.create_queue ? 1 : 0
 
   name                              = var.name
   visibility_timeout_seconds        = var.queue_visibility_timeout
@@ -19,7 +19,7 @@ resource "aws_sqs_queue" "this" {
 }
 
 resource "aws_sqs_queue" "dead_letters" {
-  count = local.create_queue ? 1 : 0
+  count = var.create_queue ? 1 : 0
 
   name                              = "${var.name}-dead-letters"
   message_retention_seconds         = 1209600
@@ -30,7 +30,7 @@ resource "aws_sqs_queue" "dead_letters" {
 }
 
 resource "aws_sqs_queue_redrive_allow_policy" "this" {
-  count = local.create_queue ? 1 : 0
+  count = var.create_queue ? 1 : 0
 
   queue_url = aws_sqs_queue.dead_letters[0].id
 
@@ -41,7 +41,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "this" {
 }
 
 data "aws_iam_policy_document" "queue" {
-  count = local.create_queue ? 1 : 0
+  count = var.create_queue ? 1 : 0
 
   statement {
     sid       = "Send"
@@ -98,7 +98,7 @@ locals {
 }
 
 resource "aws_sqs_queue_policy" "this" {
-  count = local.create_queue ? 1 : 0
+  count = var.create_queue ? 1 : 0
 
   queue_url = aws_sqs_queue.this[0].id
   policy    = data.aws_iam_policy_document.queue[0].json

@@ -28,14 +28,14 @@ variable "permissions_boundary_arn" {
 # Trail
 
 variable "create_trail" {
-  description = "Whether to make a trail. Without one, the files of an existing trail are read: give its bucket, or let it write to the bucket made here with additional_trail_arns."
+  description = "Whether to make a trail. Without one, the files of an existing trail are read: name its bucket, or let it write to the bucket made here with additional_trail_arns."
   type        = bool
   default     = true
   nullable    = false
 
   validation {
-    condition     = var.create_trail || var.existing_bucket_name != null || length(var.additional_trail_arns) > 0 || var.existing_queue_arn != null
-    error_message = "Without create_trail give existing_bucket_name, additional_trail_arns or existing_queue_arn: otherwise nothing is ever delivered."
+    condition     = var.create_trail || !var.create_bucket || length(var.additional_trail_arns) > 0
+    error_message = "Nothing would ever be delivered: without create_trail name a bucket that a trail writes to already, or trails that may write to the new one in additional_trail_arns."
   }
 }
 
@@ -138,10 +138,27 @@ variable "additional_trail_arns" {
 
 # Bucket
 
+variable "create_bucket" {
+  description = "Whether to make a bucket for the trail files."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = !var.create_bucket || var.create_queue
+    error_message = "With create_queue = false set create_bucket = false too: whoever fills the queue announces the files of a bucket that is there."
+  }
+}
+
 variable "existing_bucket_name" {
-  description = "Bucket with trail files that is already there; none is made then."
+  description = "Bucket of the trail files with create_bucket = false. Its policy is left alone: it has to let the trail write."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.create_bucket == (var.existing_bucket_name == null)
+    error_message = "Give existing_bucket_name with create_bucket = false, and only then."
+  }
 }
 
 variable "existing_bucket_account_id" {
@@ -197,10 +214,13 @@ variable "force_destroy" {
   nullable    = false
 }
 
-variable "access_log_bucket" {
-  description = "Bucket for S3 access logs of the bucket made here."
-  type        = string
-  default     = null
+variable "access_log" {
+  description = "Where S3 writes the access log of the bucket made here."
+  type = object({
+    bucket = string
+    prefix = optional(string, "")
+  })
+  default = null
 }
 
 # Keys
@@ -213,9 +233,14 @@ variable "create_kms_key" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key to use instead of a new one. Its policy has to hold the statements of the output kms_key_policy."
+  description = "KMS key to use with create_kms_key = false. Its policy has to hold the statements of the output kms_key_policy."
   type        = string
   default     = null
+
+  validation {
+    condition     = !var.create_kms_key || var.kms_key_arn == null
+    error_message = "Give kms_key_arn with create_kms_key = false: one key is in use."
+  }
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
@@ -248,8 +273,20 @@ variable "notification_mode" {
   }
 }
 
+variable "create_sns_topic" {
+  description = "Whether to make the topic that notification_mode sns or cloudtrail_sns needs."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = !var.create_sns_topic || var.notification_mode != "cloudtrail_sns" || var.create_trail || length(var.additional_trail_arns) > 0 || !var.create_queue
+    error_message = "A trail that is there publishes to its own topic: name that with create_sns_topic = false and existing_sns_topic_arn, or let the trail use a new one with additional_trail_arns."
+  }
+}
+
 variable "existing_sns_topic_arn" {
-  description = "Topic that the bucket (sns) or the trail (cloudtrail_sns) publishes to already; the queue only subscribes. It has to be in the region of the queue."
+  description = "Topic that the bucket (sns) or the trail (cloudtrail_sns) publishes to already, with create_sns_topic = false; the queue only subscribes. It has to be in the region of the queue."
   type        = string
   default     = null
 
@@ -259,13 +296,8 @@ variable "existing_sns_topic_arn" {
   }
 
   validation {
-    condition     = var.existing_sns_topic_arn == null || contains(["sns", "cloudtrail_sns"], var.notification_mode)
-    error_message = "existing_sns_topic_arn has a meaning only with notification_mode sns or cloudtrail_sns."
-  }
-
-  validation {
-    condition     = var.notification_mode != "cloudtrail_sns" || var.create_trail || length(var.additional_trail_arns) > 0 || var.existing_sns_topic_arn != null || var.existing_queue_arn != null
-    error_message = "With cloudtrail_sns and an existing trail give the topic it publishes to as existing_sns_topic_arn, or the trail in additional_trail_arns."
+    condition     = var.create_sns_topic == (var.existing_sns_topic_arn == null)
+    error_message = "Give existing_sns_topic_arn with create_sns_topic = false, and only then."
   }
 }
 
@@ -277,15 +309,22 @@ variable "replace_bucket_notifications" {
 
   validation {
     condition = (
-      var.replace_bucket_notifications || var.existing_bucket_name == null || var.existing_queue_arn != null
-      || contains(["eventbridge", "cloudtrail_sns"], var.notification_mode) || var.existing_sns_topic_arn != null
+      var.replace_bucket_notifications || var.create_bucket || !var.create_queue
+      || contains(["eventbridge", "cloudtrail_sns"], var.notification_mode) || (var.notification_mode == "sns" && !var.create_sns_topic)
     )
     error_message = "This mode writes the existing bucket's notification configuration and drops what stands there; set replace_bucket_notifications if that is wanted, or use eventbridge, or an existing topic."
   }
 }
 
+variable "create_queue" {
+  description = "Whether to make the queue, its dead-letter queue and the notifications that fill it."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "existing_queue_arn" {
-  description = "Queue that already gets the announcements; no queue is made and no notification is set then. The consumer reads existing_bucket_name."
+  description = "Queue that already gets the announcements, with create_queue = false."
   type        = string
   default     = null
 
@@ -295,8 +334,8 @@ variable "existing_queue_arn" {
   }
 
   validation {
-    condition     = var.existing_queue_arn == null || var.existing_bucket_name != null
-    error_message = "With existing_queue_arn give existing_bucket_name too: the consumer is allowed to read that bucket only."
+    condition     = var.create_queue == (var.existing_queue_arn == null)
+    error_message = "Give existing_queue_arn with create_queue = false, and only then."
   }
 }
 
@@ -306,8 +345,8 @@ variable "existing_dlq_arn" {
   default     = null
 
   validation {
-    condition     = var.existing_dlq_arn == null || var.existing_queue_arn != null
-    error_message = "existing_dlq_arn belongs to existing_queue_arn; a queue made here gets its own."
+    condition     = var.create_queue == (var.existing_dlq_arn == null)
+    error_message = "Give existing_dlq_arn with existing_queue_arn, and only then: without one, messages that cannot be used are lost or come for ever."
   }
 }
 
@@ -468,10 +507,22 @@ variable "assign_public_ip" {
   nullable    = false
 }
 
-variable "ecs_cluster_name" {
-  description = "ECS cluster to run in, with Container Insights enabled; by default one is made."
+variable "create_ecs_cluster" {
+  description = "Whether to make an ECS cluster."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "existing_ecs_cluster_name" {
+  description = "ECS cluster to run in with create_ecs_cluster = false. It needs Container Insights, which scaling and an alarm count tasks with."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.create_ecs_cluster == (var.existing_ecs_cluster_name == null)
+    error_message = "Give existing_ecs_cluster_name with create_ecs_cluster = false, and only then."
+  }
 }
 
 variable "min_capacity" {

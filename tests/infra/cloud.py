@@ -109,7 +109,7 @@ def _announced(entry: dict[str, Any], kind: str) -> dict[str, Any]:
 def _parameters(state: State, ssm: Any) -> None:
     for parameter in state.all("aws_ssm_parameter"):
         ssm.put_parameter(
-            Name=parameter["name"], Value=parameter["value"], Type=parameter["type"], Tier=parameter["tier"]
+            Name=parameter["name"], Value=parameter["insecure_value"], Type=parameter["type"], Tier=parameter["tier"]
         )
 
 

@@ -5,6 +5,7 @@ consumer fetches its configuration from there and drains the queue.
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,7 +58,9 @@ def fetch(state: State, folder: Path) -> Path:
     """Let lanner-fetch copy what the first container of a task would, into another folder; return the configuration."""
     (container, _) = containers(state)
     words = [word.replace("=/etc/lanner", f"={folder}") for word in container["command"]]
-    subprocess.run([sys.executable, str(ROOT / "infra" / "docker" / "fetch.py"), *words], check=True)
+    from_aws = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")}
+    environment = {**from_aws, **{entry["name"]: entry["value"] for entry in container["environment"]}}
+    subprocess.run([sys.executable, str(ROOT / "infra" / "docker" / "fetch.py"), *words], env=environment, check=True)
     text = (folder / "lanner.yaml").read_text().replace("/etc/lanner", str(folder))
     (folder / "lanner.yaml").write_text(text)
     return folder / "lanner.yaml"

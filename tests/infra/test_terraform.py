@@ -26,6 +26,53 @@ def test_every_mode_has_its_resources_and_every_mistake_is_told(module: Terrafor
     assert " passed, 0 failed" in passed
 
 
+CALLER = """
+resource "aws_kms_key" "ours" {}
+
+resource "aws_s3_bucket" "ours" {
+  bucket_prefix = "ours"
+}
+
+resource "aws_sns_topic" "ours" {
+  name_prefix = "ours"
+}
+
+resource "aws_ecs_cluster" "ours" {
+  name = "ours"
+}
+
+module "lanner" {
+  source = "./module"
+
+  create_trail              = false
+  create_bucket             = false
+  existing_bucket_name      = aws_s3_bucket.ours.id
+  create_kms_key            = false
+  kms_key_arn               = aws_kms_key.ours.arn
+  bucket_kms_key_arn        = aws_kms_key.ours.arn
+  queue_encryption          = "kms"
+  notification_mode         = "sns"
+  create_sns_topic          = false
+  existing_sns_topic_arn    = aws_sns_topic.ours.arn
+  create_ecs_cluster        = false
+  existing_ecs_cluster_name = aws_ecs_cluster.ours.id
+  alarm_topic_arns          = [aws_sns_topic.ours.arn]
+  image                     = "example/lanner:0.1.0"
+  vpc_id                    = aws_kms_key.ours.id
+  subnet_ids                = [aws_kms_key.ours.id]
+}
+"""
+
+
+def test_callers_may_pass_what_they_make_in_the_same_run(provider: Provider, tmp_path) -> None:
+    terraform = prepare(tmp_path / "caller" / "module", provider)
+    terraform.folder = tmp_path / "caller"
+    (terraform.folder / "main.tf").write_text(CALLER)
+    terraform.succeeds("init", "-input=false")
+    assert "Plan:" in terraform.succeeds("plan", "-input=false")
+    terraform.succeeds("apply", "-input=false", "-auto-approve")
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_example_is_valid(example: str, provider: Provider, tmp_path) -> None:
     terraform = prepare(tmp_path / "module", provider, f"examples/{example}")

@@ -149,6 +149,7 @@ run "existing_bucket" {
 
   variables {
     create_trail         = false
+    create_bucket        = false
     existing_bucket_name = "acme-trail"
     bucket_kms_key_arn   = "arn:aws:kms:eu-west-1:444455556666:key/1234"
     notification_mode    = "eventbridge"
@@ -170,8 +171,10 @@ run "existing_topic" {
 
   variables {
     create_trail           = false
+    create_bucket          = false
     existing_bucket_name   = "acme-trail"
     notification_mode      = "cloudtrail_sns"
+    create_sns_topic       = false
     existing_sns_topic_arn = "arn:aws:sns:eu-west-1:444455556666:trail"
   }
 
@@ -186,7 +189,9 @@ run "existing_queue" {
 
   variables {
     create_trail         = false
+    create_bucket        = false
     existing_bucket_name = "acme-trail"
+    create_queue         = false
     existing_queue_arn   = "arn:aws:sqs:us-east-1:444455556666:trail-files"
     existing_dlq_arn     = "arn:aws:sqs:us-east-1:444455556666:trail-files-dead"
   }
@@ -266,7 +271,9 @@ run "rules_and_configuration" {
 
   variables {
     create_trail         = false
+    create_bucket        = false
     existing_bucket_name = "acme-trail"
+    create_queue         = false
     existing_queue_arn   = "arn:aws:sqs:eu-west-1:111122223333:trail-files"
     memory               = 2048
     account_ids          = ["111122223333", "444455556666"]

@@ -32,6 +32,7 @@ run "existing_bucket_would_lose_its_notifications" {
   command = plan
 
   variables {
+    create_bucket        = false
     existing_bucket_name = "acme-trail"
   }
 
@@ -43,22 +44,58 @@ run "topic_of_an_existing_trail_is_not_named" {
 
   variables {
     create_trail         = false
+    create_bucket        = false
     existing_bucket_name = "acme-trail"
     notification_mode    = "cloudtrail_sns"
   }
 
-  expect_failures = [var.existing_sns_topic_arn]
+  expect_failures = [var.create_sns_topic]
 }
 
 run "queue_without_its_bucket" {
   command = plan
 
   variables {
-    create_trail       = false
+    create_queue       = false
     existing_queue_arn = "arn:aws:sqs:eu-west-1:111122223333:trail-files"
+    existing_dlq_arn   = "arn:aws:sqs:eu-west-1:111122223333:trail-files-dead"
   }
 
-  expect_failures = [var.existing_queue_arn]
+  expect_failures = [var.create_bucket]
+}
+
+run "queue_without_dead_letters" {
+  command = plan
+
+  variables {
+    create_trail         = false
+    create_bucket        = false
+    existing_bucket_name = "acme-trail"
+    create_queue         = false
+    existing_queue_arn   = "arn:aws:sqs:eu-west-1:111122223333:trail-files"
+  }
+
+  expect_failures = [var.existing_dlq_arn]
+}
+
+run "bucket_that_is_named_and_made" {
+  command = plan
+
+  variables {
+    existing_bucket_name = "acme-trail"
+  }
+
+  expect_failures = [var.existing_bucket_name]
+}
+
+run "two_keys" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:key/1234"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }
 
 run "unknown_mode" {

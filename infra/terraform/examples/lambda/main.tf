@@ -48,6 +48,7 @@ module "lanner" {
   source = "../.."
 
   create_trail         = false
+  create_bucket        = false
   existing_bucket_name = var.bucket_name
   bucket_kms_key_arn   = var.bucket_kms_key_arn
   notification_mode    = "eventbridge"
