@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from engine.diagnostics import WARNING, Diagnostic, Report, Span
 from engine.fields import Arg, Field, FieldCatalog, FieldTable, Match, Type
 from engine.parser import CODE
-from engine.patterns import BadPattern, regex
+from engine.patterns import BadPattern, Predicate, pmatch, regex
 from engine.transformers import TRANSFORMERS, Transformer
 from engine.tree import (
     And,
@@ -311,7 +311,7 @@ class Checker:
         if isinstance(node.right, FieldRef | Transform):
             right = self.operand(node.right)
             self._check_right(node, left, right)
-            test = Test(left, node.op, "", (), right, f"{left.key} {node.op} {right.key}", node.at)
+            test = Test(left, node.op, "", (), None, right, node.at)
         else:
             test = self._constant_test(node, left)
         return FALSE if self.partial and _never(left) else test
@@ -323,12 +323,11 @@ class Checker:
         elif isinstance(node.right, Literal):
             literals = (node.right,)
         constants = self._constants(literals, node, left)
-        key = f"{left.key} {node.op} {node.modifier} {constants!r}"
-        return Test(left, node.op, node.modifier, constants, None, key, node.at)
+        return Test(left, node.op, node.modifier, constants, _prepared(node, constants), None, node.at)
 
     def _check_operator(self, node: Compare, left: FieldValue | TransformValue) -> None:
         kind = f"list of {left.type}" if left.is_list else str(left.type)
-        if left.is_list and node.op == "contains" and left.type is Type.STRING and not node.modifier:
+        if left.is_list and node.op == "contains" and left.type is Type.STRING and isinstance(node.right, Literal):
             self._warn_of_contains(node)
         elif left.is_list and node.op not in LIST_OPERATORS:
             hint = "a list takes 'in' (every element is one of), 'intersects' (some element is) and 'exists'"
@@ -397,6 +396,14 @@ class Checker:
         if literal.value not in left.field.domain:
             message = f"'{literal.value}' is no event type of source {self.table.source}"
             raise self._reject("unknown-event-type", message, literal.at)
+
+
+def _prepared(node: Compare, constants: tuple[Constant, ...]) -> frozenset[Constant] | Predicate | None:
+    if node.op == "pmatch":
+        return pmatch([text for text in constants if isinstance(text, str)])
+    if node.op in ("in", "intersects") or (node.op, node.modifier) == ("=", "anyof"):
+        return frozenset(constants)
+    return None
 
 
 _JOINABLE = frozenset({Type.STRING, Type.INT, Type.UINT})

@@ -3,19 +3,21 @@ Checked conditions to Python functions.
 
 One function holds the conditions of several rules and returns the rules that match. A field becomes a local variable
 that is filled on first use, a macro used twice likewise, constants are reached by name. Nothing of a rule's text enters
-the generated text: names are made here, and every constant is passed by reference.
+the generated text: names are made here, and every constant is passed by reference. The text grows linearly with the
+conditions, and nests less deep than Python's compiler allows, whatever the rules are.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any, cast
 
+from engine.comparisons import with_constants, with_field, with_list
 from engine.event import Event
-from engine.fields import Field, Match, Type
-from engine.jsontext import text
-from engine.patterns import glob, pmatch, regex, simple_glob
-from engine.transformers import TRANSFORMERS, concat, count, getopt, join, lower
+from engine.fields import Match
+from engine.runtime import BUILTINS, field_getter, transformer
 from engine.typed import (
     All,
     Checked,
@@ -30,75 +32,23 @@ from engine.typed import (
     Test,
     TransformValue,
     parts,
+    walk,
 )
-from engine.values import in_network
 
-UNSET = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
-"""Held by a local variable whose value was not asked for yet; None means absent."""
+MAX_EXPRESSION = 30
+"""Levels of conditions in one Python expression; deeper ones go on in a helper function."""
 
-MAX_EXPRESSION = 40
-"""Levels of one Python expression; deeper conditions go on in a helper function."""
+MAX_OPERAND = 12
+"""Levels of transformers in one Python expression; deeper ones go on in a helper function."""
 
+MAX_PATH = 8
+"""Keys of a path that is read in place."""
 
-_EMPTY: dict[str, Any] = {}
-BUILTINS: dict[str, Any] = {"UNSET": UNSET, "EMPTY": _EMPTY, "TEXT": text, "LOWER": lower, "NET": in_network}
+MAX_REPEATED = 5000
+"""Parts of macros that are written out anew where they are used again; further macros get a function of their own."""
 
-
-def read_path(event: Event, path: Sequence[str]) -> str | None:
-    """Return the text at a path of an event's record, as a field with ``path`` answers."""
-    here: Any = event.record
-    for key in path:
-        here = here.get(key) if type(here) is dict else None
-    return text(here)
-
-
-def field_getter(row: Field) -> Callable[..., Any]:
-    """Return the function that answers a field; one that is always absent when the source is not there."""
-    if row.path is not None:
-        path = row.path
-        return lambda event: read_path(event, path)
-    if row.get is not None:
-        return row.get
-    return lambda event, arg=None: None
-
-
-def value_getter(operand: FieldValue | TransformValue) -> Callable[[Event], Any]:
-    """Return the function that gives an operand's value for an event, or None."""
-    if isinstance(operand, FieldValue):
-        getter, arg = field_getter(operand.field), operand.arg
-        return getter if arg is None else lambda event: getter(event, arg)
-    names = dict(BUILTINS)
-    body = _Body(Writer(names), Counter())
-    text = f"def value(e):\n    r = e.record\n    return {body.value(operand)}"
-    return define(text, names, "value")
-
-
-def any_network(address: bytes, networks: Iterable[tuple[int, int, int]]) -> bool:
-    """Tell whether an address lies in one of several networks."""
-    return any(in_network(address, net) for net in networks)
-
-
-def _lift(apply: Callable[[Any], Any], is_list: bool) -> Callable[[Any], Any]:
-    """Make a one-argument transformer take absence, and a list element by element."""
-    if not is_list:
-        return lambda value: None if value is None else apply(value)
-
-    def each(values: Any) -> Any:
-        if values is None:
-            return None
-        done = [result for value in values if (result := apply(value)) is not None]
-        return done or None
-
-    return each
-
-
-def _all_present(apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a transformer of several arguments absent when one of them is."""
-    return lambda *args: None if None in args else apply(*args)
-
-
-def _join(separator: str | None, values: Any) -> str | None:
-    return None if separator is None or values is None else join(separator, values)
+_SHORT = 4000
+"""Characters of a generated text whose code object is remembered: few conditions are unlike all others in shape."""
 
 
 @dataclass(slots=True)
@@ -133,18 +83,41 @@ def generate(conditions: Sequence[tuple[Any, Checked]], first: bool = False) -> 
     return Function(text, names, define(text, names, "matches"))
 
 
+def test_function(test: Test) -> Callable[[Event], bool]:
+    """Compile one comparison into a function of the event."""
+    writer = Writer(dict(BUILTINS))
+    lines = ["r = e.record", f"return {_Body(writer, Counter()).test(test)}"]
+    return writer.define("holds", "e", lines)
+
+
 def value_test(test: Test) -> Callable[[str], bool]:
     """Compile a comparison with constants into a function of the left value, which is present."""
     writer = Writer(dict(BUILTINS))
-    expression, _ = _scalar(test, "x", writer)
-    return cast("Callable[[str], bool]", define(f"def holds(x): return bool({expression})", writer.names, "holds"))
+    return writer.define("holds", "x", [f"return bool({with_constants(test, 'x', writer)[0]})"])
+
+
+def value_getter(operand: FieldValue | TransformValue) -> Callable[[Event], Any]:
+    """Return the function that gives an operand's value for an event, or None."""
+    if isinstance(operand, FieldValue):
+        getter, arg = field_getter(operand.field), operand.arg
+        return getter if arg is None else lambda event: getter(event, arg)
+    writer = Writer(dict(BUILTINS))
+    return writer.define("value", "e", ["r = e.record", f"return {_Body(writer, Counter()).value(operand)}"])
 
 
 def define(text: str, names: Mapping[str, Any], name: str) -> Callable[..., Any]:
     """Return a function from its text and what the names in it stand for."""
     scope = dict(names)
-    exec(compile(text, "<rules>", "exec"), scope)  # noqa: S102 - the text holds names made here and no rule text
-    return cast("Callable[[Event], Any]", scope[name])
+    code = _remembered(text) if len(text) <= _SHORT else _code(text)
+    exec(code, scope)  # noqa: S102 - the text holds names made here and no rule text
+    return cast("Callable[..., Any]", scope[name])
+
+
+def _code(text: str) -> CodeType:
+    return compile(text, "<rules>", "exec")
+
+
+_remembered = lru_cache(maxsize=1024)(_code)
 
 
 @dataclass(slots=True)
@@ -160,6 +133,9 @@ class Writer:
     names: dict[str, Any]
     helpers: list[str] = field(default_factory=list)
     _known: dict[Any, str] = field(default_factory=dict)
+    _macros: dict[int, str] = field(default_factory=dict)
+    _sizes: dict[int, int] = field(default_factory=dict)
+    _repeated: int = 0
 
     def constant(self, value: Any, prefix: str = "C") -> str:
         """Return the name of a constant."""
@@ -178,24 +154,57 @@ class Writer:
             if isinstance(node, Const):
                 lines += [hit] if node.value else []
             else:
-                lines.append(f"if {body.boolean(node, 0)}: {hit}")
+                lines.append(f"if {body.boolean(node)}: {hit}")
         result = "return ()" if first else "return found"
-        return self._text(f"{name}(e)", ["r = e.record", *body.opening(), "found = ()", *lines, result])
+        return _text(name, "e", ["r = e.record", *body.opening(), "found = ()", *lines, result])
 
-    def helper(self, node: Checked) -> str:
+    def define(self, name: str, parameter: str, lines: Iterable[str]) -> Callable[..., Any]:
+        """Return a function of these lines and the helpers they call."""
+        return define("\n".join([*self.helpers, _text(name, parameter, lines)]), self.names, name)
+
+    def condition_helper(self, node: Checked) -> str:
         """Write a condition as a function of its own and return the call."""
         body = _Body(self, Counter(_uses([node])))
-        expression = body.boolean(node, 0)
+        return self._helper(body, body.boolean(node))
+
+    def macro_helper(self, macro: Checked) -> str:
+        """Return the call of the function that a macro's condition has of its own."""
+        if id(macro) not in self._macros:
+            self._macros[id(macro)] = self.condition_helper(macro)
+        return self._macros[id(macro)]
+
+    def value_helper(self, operand: TransformValue) -> str:
+        """Write an operand as a function of its own and return the call."""
+        body = _Body(self, Counter(_operand_uses(operand)))
+        return self._helper(body, body.value(operand))
+
+    def _helper(self, body: "_Body", expression: str) -> str:
         name = f"h{len(self.helpers)}"
-        self.helpers.append(self._text(f"{name}(e, r)", [*body.opening(), f"return {expression}"]))
+        self.helpers.append(_text(name, "e, r", [*body.opening(), f"return {expression}"]))
         return f"{name}(e, r)"
 
-    def _text(self, signature: str, lines: Iterable[str]) -> str:
-        return f"def {signature}:\n" + "\n".join(f"    {line}" for line in lines)
+    def repeat(self, macro: Checked) -> None:
+        """Take note that a macro is written out once more."""
+        if id(macro) not in self._sizes:
+            self._sizes[id(macro)] = sum(1 for _ in walk(macro))
+        self._repeated += self._sizes[id(macro)]
+
+    @property
+    def full(self) -> bool:
+        """Whether macros get functions of their own from here on."""
+        return self._repeated > MAX_REPEATED
 
 
-def _uses(nodes: Iterable[Checked]) -> Iterable[str | int]:
-    """Yield the key of every operand and the identity of every macro as often as a function will ask for it."""
+def _text(name: str, parameters: str, lines: Iterable[str]) -> str:
+    return f"def {name}({parameters}):\n" + "\n".join(f"    {line}" for line in lines)
+
+
+_Key = str | int | tuple[str, ...]
+"""What a local variable holds: an operand by its key, a macro by its identity, an object of the record by its path."""
+
+
+def _uses(nodes: Iterable[Checked]) -> Iterable[_Key]:
+    """Yield what a function will ask for, as often as it will."""
     seen: set[int] = set()
     stack = list(nodes)
     while stack:
@@ -212,16 +221,24 @@ def _uses(nodes: Iterable[Checked]) -> Iterable[str | int]:
         stack.extend(parts(node))
 
 
-def _operand_uses(operand: OperandValue | ListValue) -> Iterable[str]:
-    if isinstance(operand, FieldValue | TransformValue):
-        yield operand.key
-        if isinstance(operand, FieldValue) and operand.path is not None:
-            for end in range(1, len(operand.path)):
-                yield "/".join(operand.path[:end])
-    for part in operand.args if isinstance(operand, TransformValue) else ():
-        yield from _operand_uses(part)
-    for part in operand.items if isinstance(operand, ListValue) else ():
-        yield from _operand_uses(part)
+def _operand_uses(operand: OperandValue | ListValue) -> Iterable[_Key]:
+    stack: list[OperandValue | ListValue] = [operand]
+    while stack:
+        match stack.pop():
+            case FieldValue() as row:
+                yield row.key
+                path = _in_place(row) or ()
+                yield from (path[:end] for end in range(1, len(path)))
+            case TransformValue(_, inner) as call:
+                yield call.key
+                stack += inner
+            case ListValue(inner):
+                stack += inner
+
+
+def _in_place(operand: FieldValue) -> tuple[str, ...] | None:
+    path = operand.path
+    return path if path is not None and len(path) <= MAX_PATH else None
 
 
 @dataclass(slots=True)
@@ -229,34 +246,35 @@ class _Body:
     """Local variables and expressions of one generated function."""
 
     writer: Writer
-    uses: Counter[str | int]
-    _locals: dict[str | int, str] = field(default_factory=dict)
+    uses: Counter[_Key]
+    _locals: dict[_Key, str] = field(default_factory=dict)
     _lazy: list[str] = field(default_factory=list)
 
     def opening(self) -> list[str]:
         """Return the statement that empties the variables which are filled on first use."""
         return [f"{' = '.join(self._lazy)} = UNSET"] if self._lazy else []
 
-    def _local(self, key: str | int, prefix: str) -> str:
+    def _filled(self, key: _Key, prefix: str, expression: str) -> str:
+        """Return the expression for a value that may be asked for several times."""
+        again = self.uses[key] > 1
         if key not in self._locals:
             self._locals[key] = f"{prefix}{len(self._locals)}"
-            if self.uses[key] > 1:
-                self._lazy.append(self._locals[key])
-        return self._locals[key]
-
-    def _filled(self, key: str | int, prefix: str, expression: str) -> str:
-        """Return the expression for a value that may be asked for several times."""
-        name = self._local(key, prefix)
-        if self.uses[key] > 1:
-            return f"({name} if {name} is not UNSET else ({name} := {expression}))"
-        return f"({name} := {expression})"
+            self._lazy += [self._locals[key]] * again
+        name = self._locals[key]
+        return (
+            f"({name} if {name} is not UNSET else ({name} := {expression}))" if again else f"({name} := {expression})"
+        )
 
     # Booleans
 
-    def boolean(self, node: Checked, depth: int) -> str:
+    def boolean(self, node: Checked, depth: int = 0) -> str:
         """Return a Python expression for a condition."""
+        if isinstance(node, Shared) and self.uses[id(node.body)] > 1:
+            return self._filled(id(node.body), "m", self._macro(node.body, depth))
+        if isinstance(node, Shared) and self.writer.full:
+            return self.writer.macro_helper(node.body)
         if depth > MAX_EXPRESSION and not isinstance(node, Test | Const):
-            return self.writer.helper(node)
+            return self.writer.condition_helper(node)
         match node:
             case Const(value):
                 return str(value)
@@ -269,32 +287,38 @@ class _Body:
             case Either(items):
                 return f"({' or '.join([self.boolean(item, depth + 1) for item in items])})"
             case Shared(_, body):
-                if self.uses[id(body)] < 2:
-                    return self.boolean(body, depth + 1)
-                return self._shared(body, depth)
+                return self.boolean(body, depth + 1)
 
-    def _shared(self, body: Checked, depth: int) -> str:
-        name = self._local(id(body), "m")
-        return f"({name} if {name} is not UNSET else ({name} := {self.boolean(body, depth + 1)}))"
+    def _macro(self, body: Checked, depth: int) -> str:
+        if id(body) in self._locals:
+            self.writer.repeat(body)
+        if depth > MAX_EXPRESSION or self.writer.full:
+            return self.writer.macro_helper(body)
+        return self.boolean(body, depth + 2)
 
     # Values
 
-    def value(self, operand: OperandValue | ListValue) -> str:
+    def value(self, operand: OperandValue | ListValue, depth: int = 0) -> str:
         """Return a Python expression for an operand: its value or None."""
         match operand:
             case ConstValue(value):
                 return self.writer.constant(value)
             case ListValue(items):
-                return f"({''.join([f'{self.value(item)}, ' for item in items])})"
+                return f"({''.join([f'{self.value(item, depth + 1)}, ' for item in items])})"
             case FieldValue():
                 return self._filled(operand.key, "v", self._read(operand))
+            case TransformValue() if depth > MAX_OPERAND:
+                return self._filled(operand.key, "v", self.writer.value_helper(operand))
             case TransformValue():
-                return self._filled(operand.key, "v", self._transformed(operand))
+                return self._filled(operand.key, "v", self._transformed(operand, depth + 1))
 
     def _read(self, operand: FieldValue) -> str:
         row = operand.field
+        path = _in_place(operand)
+        if path is not None:
+            return self._read_path(path)
         if operand.path is not None:
-            return self._read_path(operand.path)
+            return f"PATH(e, {self.writer.constant(operand.path)})"
         if row.get is None:
             return "None"
         getter = self.writer.constant(row.get, "get")
@@ -306,27 +330,17 @@ class _Body:
         for end in range(1, len(path)):
             key = self.writer.constant(path[end - 1])
             inner = f"(t if type(t := {parent}.get({key})) is dict else EMPTY)"
-            parent = self._filled("/".join(path[:end]), "p", inner)
+            parent = self._filled(tuple(path[:end]), "p", inner)
         key = self.writer.constant(path[-1])
         return f"(t if type(t := {parent}.get({key})) is str or t is None else TEXT(t))"
 
-    def _transformed(self, node: TransformValue) -> str:
-        args = [self.value(arg) for arg in node.args]
-        constant = self.writer.constant
-        match node.name:
-            case "len":
-                arg = node.args[0]
-                apply = count if isinstance(arg, FieldValue | TransformValue) and arg.is_list else None
-                return f"{constant(_LENGTHS[apply is not None], 'f')}({args[0]})"
-            case "join":
-                return f"{constant(_join, 'f')}({', '.join(args)})"
-            case "concat":
-                return f"{constant(_CONCAT, 'f')}({', '.join(args)})"
-            case "getopt":
-                selector = "None" if node.selector is None else constant(node.selector)
-                return f"{constant(_GETOPT, 'f')}({', '.join(args)}, {selector})"
-            case _:
-                return f"{constant(_LIFTED[node.name, node.is_list], 'f')}({args[0]})"
+    def _transformed(self, node: TransformValue, depth: int) -> str:
+        args = [self.value(arg, depth) for arg in node.args]
+        if node.name == "getopt":
+            args.append("None" if node.selector is None else self.writer.constant(node.selector))
+        first = node.args[0]
+        takes_list = isinstance(first, FieldValue | TransformValue) and first.is_list
+        return f"{self.writer.constant(transformer(node.name, takes_list), 'f')}({', '.join(args)})"
 
     # Tests
 
@@ -338,7 +352,7 @@ class _Body:
             return f"({value} is not None)"
         if test.right is not None:
             right = self.value(test.right)
-            compared = _with_field(test, name, self._locals[test.right.key], self.writer)
+            compared = with_field(test, name, self._locals[test.right.key], self.writer)
             return f"({value} is not None and {right} is not None and {compared})"
         if not test.constants:
             return "False"
@@ -347,120 +361,12 @@ class _Body:
     def _with_constants(self, test: Test, value: str, name: str) -> str:
         match = test.left.match if isinstance(test.left, FieldValue) else Match.ONE
         if match is not Match.ONE:
-            each, _ = _scalar(test, "x", self.writer)
+            each, _ = with_constants(test, "x", self.writer)
             quantifier = "all" if match is Match.ENDPOINT and test.op == "!=" else "any"
             return f"({value} is not None and {quantifier}({each} for x in {name}))"
         if test.left.is_list:
-            return f"({value} is not None and {_list(test, name, self.writer)})"
-        compared, null_safe = _scalar(test, name, self.writer)
+            return f"({value} is not None and {with_list(test, name, self.writer)})"
+        compared, null_safe = with_constants(test, name, self.writer)
         if null_safe:
             return f"({value}{compared.removeprefix(name)})"
         return f"({value} is not None and {compared})"
-
-
-_LENGTHS = (_lift(TRANSFORMERS["len"].apply, False), _lift(count, False))
-_LIFTED = {
-    (row.name, is_list): _lift(row.apply, is_list)
-    for row in TRANSFORMERS.values()
-    if row.elementwise
-    for is_list in (False, True)
-}
-_CONCAT = _all_present(concat)
-
-
-def _GETOPT(argv: Any, options: str | None, selector: str | None) -> Any:  # noqa: N802 - one of the constants above
-    return None if argv is None or options is None or None in argv else getopt(argv, options, selector)
-
-
-def _list(test: Test, name: str, writer: Writer) -> str:
-    """Compare a list value: all elements (``in``) or some (``intersects``) are among the constants."""
-    if test.left.type is Type.IPNET:
-        nets = writer.constant(test.constants)
-        quantifier = "all" if test.op == "in" else "any"
-        return f"{quantifier}({writer.constant(any_network, 'f')}(x, {nets}) for x in {name})"
-    if test.op == "contains":
-        return f"any({writer.constant(test.constants[0])} in x for x in {name})"
-    values = writer.constant(frozenset(test.constants))
-    return f"{values}.issuperset({name})" if test.op == "in" else f"not {values}.isdisjoint({name})"
-
-
-def _scalar(test: Test, name: str, writer: Writer) -> tuple[str, bool]:
-    """
-    Compare a single value with constants.
-
-    Returns:
-        The expression, and whether None makes it false; such an expression begins with the name.
-    """
-    if test.op in ("in", "intersects"):
-        return _among(test, name, writer)
-    if test.op == "pmatch":
-        return f"{writer.constant(pmatch(_texts(test)), 'f')}({name})", False
-    if not test.modifier:
-        return _one(test.op, test.left.type, test.constants[0], name, writer)
-    return _modified(test, name, writer), False
-
-
-def _texts(test: Test) -> list[str]:
-    return [value for value in test.constants if isinstance(value, str)]
-
-
-def _among(test: Test, name: str, writer: Writer) -> tuple[str, bool]:
-    if test.left.type is Type.IPNET:
-        return f"{writer.constant(any_network, 'f')}({name}, {writer.constant(test.constants)})", False
-    return f"{name} in {writer.constant(frozenset(test.constants))}", True
-
-
-def _one(op: str, kind: Type, constant: Any, name: str, writer: Writer) -> tuple[str, bool]:
-    if op in ("glob", "iglob"):
-        shape = simple_glob(constant) if op == "glob" else None
-        if shape is not None:
-            return _one(shape[0], kind, shape[1], name, writer)
-        return f"{writer.constant(glob(constant, op == 'iglob'), 'f')}({name})", False
-    if op == "regex":
-        return f"{writer.constant(regex(constant), 'f')}({name})", False
-    if op == "icontains":
-        return f"{writer.constant(lower(constant))} in LOWER({name})", False
-    if kind is Type.IPNET:
-        return f"{'not ' * (op == '!=')}NET({name}, {writer.constant(constant)})", False
-    return _plain(op, name, writer.constant(constant)), op == "="
-
-
-def _plain(op: str, name: str, constant: str) -> str:
-    match op:
-        case "=":
-            return f"{name} == {constant}"
-        case "contains" | "bcontains":
-            return f"{constant} in {name}"
-        case "startswith" | "bstartswith":
-            return f"{name}.startswith({constant})"
-        case "endswith":
-            return f"{name}.endswith({constant})"
-        case _:
-            return f"{name} {op} {constant}"
-
-
-def _modified(test: Test, name: str, writer: Writer) -> str:
-    each = [_one(test.op, test.left.type, constant, name, writer)[0] for constant in test.constants]
-    match test.modifier:
-        case "anyof":
-            if test.op == "=" and test.left.type is not Type.IPNET:
-                return f"{name} in {writer.constant(frozenset(test.constants))}"
-            return f"({' or '.join(each)})"
-        case "allof":
-            return f"({' and '.join(each)})"
-        case _:
-            return f"sum(({''.join([f'{one}, ' for one in each])})) == 1"
-
-
-def _with_field(test: Test, left: str, right: str, writer: Writer) -> str:
-    if test.left.is_list:
-        return f"set({right}).{'issuperset' if test.op == 'in' else 'intersection'}({left})"
-    match test.op:
-        case "in" | "intersects":
-            return f"{left} == {right}"
-        case "icontains":
-            return f"LOWER({right}) in LOWER({left})"
-        case "glob" | "iglob":
-            return f"{writer.constant(glob, 'f')}({right}, {test.op == 'iglob'})({left})"
-        case _:
-            return _plain(test.op, left, right)

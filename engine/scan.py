@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.fields import Field
-from engine.generate import BUILTINS, Writer, define
+from engine.generate import Writer, define
+from engine.runtime import BUILTINS
 
 
 def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.fields import Field, Match, Type
+from engine.patterns import Predicate
 from engine.tree import At
 from engine.values import Constant
 
@@ -102,8 +103,8 @@ class Test:
         left: What is compared.
         op, modifier: As in ``tree.Compare``.
         constants: Typed constants: one for a scalar operator, any number for a list; () with a right-hand operand.
+        prepared: What is made of all constants together: their set for ``in``, a predicate for ``pmatch``; else None.
         right: A right-hand field or transformer, or None.
-        key: The text that two equal tests share.
     """
 
     __test__ = False  # not a test case, whatever pytest may think of the name
@@ -112,9 +113,15 @@ class Test:
     op: str
     modifier: str
     constants: tuple[Constant, ...]
+    prepared: frozenset[Constant] | Predicate | None
     right: FieldValue | TransformValue | None
-    key: str
     at: At
+
+    @property
+    def key(self) -> str:
+        """The text that two equal tests share."""
+        right = "" if self.right is None else self.right.key
+        return f"{self.left.key} {self.op} {self.modifier} {self.constants!r} {right}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
