@@ -9,6 +9,7 @@ and rules that never get a candidate event are never compiled.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +24,8 @@ from engine.typed import Checked, Const
 _SOURCE = attrgetter("source")
 MAX_FUNCTIONS = 2048
 """Combinations of discriminator values that get a function of their own; more are evaluated rule by rule."""
+MAX_TEXT = 32_000_000
+"""Characters of text that these functions may have together."""
 
 
 class Match(NamedTuple):
@@ -63,7 +66,8 @@ class Engine:
     def evaluate_batch(self, events: Sequence[Event]) -> list[Match]:
         """Return the matches of several events, in order of events, then of rules."""
         if len(set(map(_SOURCE, events))) > 1:
-            return [match for event in events for match in self.evaluate_batch((event,))]
+            runs = [list(run) for _, run in groupby(events, _SOURCE)]
+            return [match for run in runs for match in self.evaluate_batch(run)]
         index = self._sources.get(events[0].source) if events else None
         if index is None:
             return []
@@ -87,11 +91,13 @@ class Functions(dict[tuple[ValueClass, ...], Evaluate | None]):
     def __init__(self, index: "SourceIndex") -> None:
         super().__init__()
         self._index = index
+        self._text = 0
 
     def __missing__(self, key: tuple[ValueClass, ...]) -> Evaluate | None:
-        if len(self) >= MAX_FUNCTIONS:
+        if len(self) >= MAX_FUNCTIONS or self._text >= MAX_TEXT:
             return self._index.chain(key)
         function = self._index.function(key)
+        self._text += len(function.source) if function else 0
         found = self[key] = function.call if function else None
         return found
 
@@ -158,20 +164,23 @@ class SourceIndex:
                 hits += self.single(rule).call(event)
             except Exception:
                 failures[rule.name] += 1
-        return hits[:1] if self.first else hits
+            if hits and self.first:
+                break
+        return hits
 
     def candidates(self, key: tuple[ValueClass, ...]) -> list[tuple[Rule, Checked]]:
         """Return the rules that discriminator values admit, with their conditions simplified for these values."""
-        named = self._by_first.get(key[0].symbol, ()) if key else ()
         reducer = Reducer(self.table, dict(zip(self.keys, key, strict=True)))
-        found: list[tuple[Rule, Checked]] = []
-        for at in sorted((*named, *self._open)):
-            if all(value.symbol in allowed for value, allowed in zip(key, self._allowed[at], strict=True)):
-                rule = self.rules[at]
-                condition = reducer.reduce(rule.condition)
-                if not isinstance(condition, Const) or condition.value:
-                    found.append((rule, condition))
-        return found
+        reduced = ((rule, reducer.reduce(rule.condition)) for rule in self._admitted(key))
+        return [(rule, node) for rule, node in reduced if not isinstance(node, Const) or node.value]
+
+    def _admitted(self, key: tuple[ValueClass, ...]) -> list[Rule]:
+        named = self._by_first.get(key[0].symbol, ()) if key else ()
+        ranks = sorted((*named, *self._open))
+        return [self.rules[at] for at in ranks if self._admits(self._allowed[at], key)]
+
+    def _admits(self, allowed: Sequence[Allowed], key: tuple[ValueClass, ...]) -> bool:
+        return all(value.symbol in values for value, values in zip(key, allowed, strict=True))
 
     def function(self, key: tuple[ValueClass, ...]) -> Function | None:
         """Return the generated function for discriminator values, or None when no rule can match."""
@@ -180,11 +189,11 @@ class SourceIndex:
 
     def chain(self, key: tuple[ValueClass, ...]) -> Evaluate:
         """Return a function that asks the rules' own functions in turn: slower, but it needs no compiling."""
-        rules = [rule for rule, _ in self.candidates(key)]
+        calls = [self.single(rule).call for rule in self._admitted(key)]
 
         def call(event: Event) -> Sequence[Rule]:
-            hits = [hit for rule in rules for hit in self.single(rule).call(event)]
-            return hits[:1] if self.first else hits
+            hits = (hit for single in calls for hit in single(event))
+            return list(islice(hits, 1) if self.first else hits)
 
         return call
 

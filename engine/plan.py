@@ -23,6 +23,12 @@ OTHER = "\0other"
 MAX_VALUES = 4096
 """Values of one discriminator whose class is remembered."""
 
+MAX_LENGTH = 500
+"""Characters of a value whose class is remembered."""
+
+MAX_ANSWERS = 256
+"""Combinations of answers by which values that no rule names are told apart."""
+
 Symbol = str | None
 """A discriminator's value as the plan sees it: one that rules name, ``OTHER``, or None for absent."""
 
@@ -37,22 +43,25 @@ class Allowed:
     def __contains__(self, value: Symbol) -> bool:
         return (value in self.values) != self.negative
 
-    def __and__(self, other: "Allowed") -> "Allowed":
-        match self.negative, other.negative:
-            case False, False:
-                return Allowed(self.values & other.values)
-            case True, True:
-                return Allowed(self.values | other.values, True)
-            case False, True:
-                return Allowed(self.values - other.values)
-            case _:
-                return Allowed(other.values - self.values)
-
     def __invert__(self) -> "Allowed":
         return Allowed(self.values, not self.negative)
 
-    def __or__(self, other: "Allowed") -> "Allowed":
-        return ~(~self & ~other)
+
+def meet(sets: Iterable[Allowed]) -> Allowed:
+    """Return what is in all of the sets; everything for none."""
+    excluded: set[Symbol] = set()
+    kept: frozenset[Symbol] | None = None
+    for one in sets:
+        if one.negative:
+            excluded |= one.values
+        else:
+            kept = one.values if kept is None else kept & one.values
+    return Allowed(frozenset(excluded), True) if kept is None else Allowed(kept - excluded)
+
+
+def join(sets: Iterable[Allowed]) -> Allowed:
+    """Return what is in some of the sets; nothing for none."""
+    return ~meet(~one for one in sets)
 
 
 EVERYTHING = Allowed(frozenset(), True)
@@ -112,14 +121,8 @@ class Constraints:
             case Test():
                 return self._test(node, name, positive)
             case All(items) | Either(items):
-                return self._combined(items, name, positive, isinstance(node, All) == positive)
-
-    def _combined(self, items: Sequence[Checked], name: str, positive: bool, narrow: bool) -> Allowed:
-        found = EVERYTHING if narrow else NOTHING
-        for item in items:
-            here = self.allowed(item, name, positive)
-            found = found & here if narrow else found | here
-        return found
+                inner = [self.allowed(item, name, positive) for item in items]
+                return meet(inner) if isinstance(node, All) == positive else join(inner)
 
     def _test(self, test: Test, name: str, positive: bool) -> Allowed:
         if discriminator(test, self.table) != name:
@@ -137,7 +140,8 @@ class ValueClass:
 
     Attributes:
         symbol: The value when rules name it, ``OTHER`` when none does, None for absence.
-        answers: For comparisons that are no look-up (``startswith``, ``glob``), by their keys, what they answer.
+        answers: For comparisons that are no look-up (``startswith``, ``glob``), by their keys, what they answer; none
+            where they would tell too many classes apart.
     """
 
     symbol: Symbol
@@ -165,18 +169,20 @@ class Classes(dict[str | None, ValueClass]):
     def __missing__(self, value: Any) -> ValueClass:
         if value is not None and type(value) is not str:
             return self._classify(text(value))  # not remembered: 1, 1.0 and True are one key, but not one text
-        if len(self) >= MAX_VALUES:
-            self.clear()
-        found = self[value] = self._classify(value)
+        found = self._classify(value)
+        if value is None or len(value) <= MAX_LENGTH:
+            if len(self) >= MAX_VALUES:
+                self.clear()
+            self[value] = found
         return found
 
     def _classify(self, value: str | None) -> ValueClass:
         symbol = value if value is None or value in self._named else OTHER
-        answers = tuple(value is not None and ask(value) for ask in self._asked.values())
-        key = (symbol, answers)
-        if key not in self._known:
-            self._known[key] = ValueClass(symbol, dict(zip(self._asked, answers, strict=True)))
-        return self._known[key]
+        answers = {key: value is not None and ask(value) for key, ask in self._asked.items()}
+        key = (symbol, tuple(answers.values()))
+        if key not in self._known and len(self._known) >= len(self._named) + MAX_ANSWERS:
+            key, answers = (symbol, ()), {}
+        return self._known.setdefault(key, ValueClass(symbol, answers))
 
 
 def classes(nodes: Iterable[Checked], table: FieldTable) -> dict[str, Classes]:
