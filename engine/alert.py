@@ -1,7 +1,7 @@
 """Alerts: a match told to people and machines, in Falco's text and JSON shapes (spec: rule-language 5.2, 5.3)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -63,10 +63,27 @@ class Alert:
             "time": times.utc_json(self.time_ns),
         }
 
-    def json(self, iso_8601: bool = False, with_uid: bool = False) -> str:
-        """Return the alert as one line of JSON with sorted keys; the uid, if asked for, as ``lanner.uid``."""
-        own = {"lanner": {"uid": self.uid}} if with_uid else {}
-        shown = {**self.as_dict(iso_8601), **own}
+    def json(
+        self,
+        iso_8601: bool = False,
+        with_uid: bool = False,
+        without: Collection[str] = (),
+        with_message: bool = False,
+    ) -> str:
+        """
+        Return the alert as one line of JSON with sorted keys.
+
+        Args:
+            iso_8601: Form of the time in ``output``.
+            with_uid: Whether the uid is there, as ``lanner.uid``.
+            without: Keys that are left out.
+            with_message: Whether the message alone is there, as ``message``.
+        """
+        shown = {key: value for key, value in self.as_dict(iso_8601).items() if key not in without}
+        if with_uid:
+            shown["lanner"] = {"uid": self.uid}
+        if with_message:
+            shown["message"] = self.message
         text = json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return text if text.isascii() and "\x7f" not in text else _encodable(text.translate(_OBEYED))
 

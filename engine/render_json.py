@@ -22,6 +22,7 @@ CODES: Mapping[str, str] = {
     "LOAD_UNKNOWN_SOURCE": "The event source is unknown",
     "LOAD_UNSAFE_NA_CHECK": "A comparison with the text <NA>",
     "LOAD_NO_EVTTYPE": "The condition is tested on too many event types",
+    "LOAD_WARNING_EXTENSION": "Something that only Lanner knows",
     "LOAD_UNKNOWN_FILTER": "An unknown field or event type, the rule is left out",
     "LOAD_UNUSED_MACRO": "The macro is not used",
     "LOAD_UNUSED_LIST": "The list is not used",

@@ -24,7 +24,7 @@ from lanner import logs, service
 from lanner.config import Config
 from lanner.detect import Detector
 from lanner.hostname import hostname
-from lanner.outputs.lines import LineForm, line_writer
+from lanner.outputs.lines import line_writer
 from lanner.outputs.stdout import write_all
 
 _MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"  # in MiB, set by Lambda
@@ -80,7 +80,7 @@ def _configured() -> Config:
 
 def _process(config: Config) -> Process:
     detector = Detector(Engine(service.load_ruleset(config), config.rule_matching), hostname())
-    line = line_writer(LineForm(config.json_output, config.time_format_iso_8601, uid=config.alert_uid))
+    line = line_writer(service.line_form(config))
 
     def process(events: Sequence[Event]) -> None:
         write_all(sys.stdout.fileno(), "".join(map(line, detector.alerts(events))).encode())

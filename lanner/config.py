@@ -15,6 +15,7 @@ import yaml
 
 from engine.priority import Priority
 from engine.selection import Selection
+from lanner.additions import Addition
 from lanner.errors import ConfigError
 from lanner.plugins import PluginConfig, sources_of
 from lanner.settings import Reader
@@ -113,8 +114,13 @@ class Config:
             folder of them. Empty means the shipped ones.
         rules: Which rules are enabled, steps applied in order after all files are loaded.
         priority: Less severe rules are left out.
+        append_output: What is added to the outputs of rules, a list; every entry that is for a rule applies.
         rule_matching: Whether all rules that an event matches are reported, or only the first.
         json_output: Alerts as JSON instead of text.
+        json_include_output_property: Whether alerts as JSON have "output", the message with time and priority.
+        json_include_message_property: Whether they have "message", the message alone.
+        json_include_output_fields_property: Whether they have "output_fields".
+        json_include_tags_property: Whether they have "tags".
         alert_uid: Whether alerts as JSON have "lanner":{"uid":...}, the same for every repeat of an alert.
         time_format_iso_8601: Times in text in UTC as ISO 8601 instead of the local time of day.
         stdout_output: Alerts on standard output.
@@ -130,8 +136,13 @@ class Config:
     rules_files: tuple[str, ...] = ()
     rules: tuple[SelectionStep, ...] = ()
     priority: Priority = Priority.DEBUG
+    append_output: tuple[Addition, ...] = ()
     rule_matching: Literal["all", "first"] = "all"
     json_output: bool = False
+    json_include_output_property: bool = True
+    json_include_message_property: bool = False
+    json_include_output_fields_property: bool = True
+    json_include_tags_property: bool = True
     alert_uid: bool = False
     time_format_iso_8601: bool = False
     stdout_output: StdoutOutput = field(default_factory=StdoutOutput)

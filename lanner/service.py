@@ -22,6 +22,7 @@ from pathlib import Path
 from engine.evaluate import Engine
 from engine.load import LoadOptions
 from engine.ruleset import RuleSet
+from engine.selection import Selection
 from ingest.base import Source, SourceError
 from lanner import rulefiles
 from lanner.catalog import build_catalog
@@ -45,16 +46,33 @@ _log = logging.getLogger("lanner.service")
 _SAME_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both say what is one wish
 
 
-def load_ruleset(config: Config) -> RuleSet:
-    """Load the configured rules. Raises RulesError."""
-    selection = [entry for step in config.rules for entry in step.entries()]
-    options = LoadOptions(min_priority=config.priority, selection=selection)
+def load_ruleset(config: Config, more: Sequence[Selection] = ()) -> RuleSet:
+    """Load the configured rules; ``more`` selects after the configuration. Raises RulesError."""
+    selection = [*(entry for step in config.rules for entry in step.entries()), *more]
+    additions = [addition.entry() for addition in config.append_output]
+    options = LoadOptions(min_priority=config.priority, selection=selection, append_output=additions)
     return rulefiles.load(config.rules_files, build_catalog(hostname()), options)
+
+
+def line_form(config: Config) -> LineForm:
+    """Return the configured form of alerts as lines, without colour."""
+    included = {
+        "output": config.json_include_output_property,
+        "output_fields": config.json_include_output_fields_property,
+        "tags": config.json_include_tags_property,
+    }
+    return LineForm(
+        config.json_output,
+        config.time_format_iso_8601,
+        uid=config.alert_uid,
+        without=frozenset(name for name, wanted in included.items() if not wanted),
+        message=config.json_include_message_property,
+    )
 
 
 def make_outputs(config: Config) -> list[Output]:
     """Return the enabled outputs, not started yet."""
-    form = LineForm(config.json_output, config.time_format_iso_8601, uid=config.alert_uid)
+    form = line_form(config)
     outputs: list[Output] = []
     if config.stdout_output.enabled:
         outputs.append(StdoutOutput(line_writer(replace(form, colour=wants_colour(sys.stdout)))))

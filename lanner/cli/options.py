@@ -1,10 +1,14 @@
 """Arguments and options that several verbs share; what they mean is looked up when they are used."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine.priority import Priority
+
+if TYPE_CHECKING:
+    from engine.selection import Selection
 
 
 class _Priority(click.ParamType[Priority]):
@@ -49,3 +53,27 @@ RULE_MATCHING = click.option(
     show_default=True,
     help="Report all rules that an event matches, or only the first.",
 )
+
+
+def selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb Falco's old flags for choosing rules; ``selected`` says what they mean."""
+    texts = (
+        ("-D", "disabled_names", "TEXT", "Disable rules whose name contains the text."),
+        ("-T", "disabled_tags", "TAG", "Disable rules with the tag."),
+        ("-t", "only_tags", "TAG", "Enable rules with the tag and disable all others."),
+    )
+    for flag, name, metavar, text in reversed(texts):
+        command = click.option(flag, name, multiple=True, metavar=metavar, help=text)(command)
+    return command
+
+
+def selected(
+    disabled_names: tuple[str, ...], disabled_tags: tuple[str, ...], only_tags: tuple[str, ...]
+) -> "tuple[Selection, ...]":
+    """Return what the flags of ``selection`` enable and disable."""
+    from engine.selection import from_flags
+
+    try:
+        return from_flags(disabled_names, disabled_tags, only_tags)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lanner.cli.options import RULES
+from lanner.cli.options import RULES, selected, selection
 from lanner.errors import Exit
 
 if TYPE_CHECKING:
@@ -43,8 +43,11 @@ Exit status:
 @click.option(
     "-o", "--option", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the configuration over it."
 )
+@selection
 @click.option("--dry-run", is_flag=True, help="Load configuration and rules, say what would run, start nothing.")
-def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dry_run: bool) -> Exit:
+def run(
+    path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dry_run: bool, **chosen: tuple[str, ...]
+) -> Exit:
     """Run the service, or only load it."""
     import asyncio
     import dataclasses
@@ -56,7 +59,7 @@ def run(path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dr
     loaded = config.load(path, overrides)
     if rules:
         loaded = dataclasses.replace(loaded, rules_files=rules)
-    ruleset = service.load_ruleset(loaded)
+    ruleset = service.load_ruleset(loaded, selected(**chosen))
     if dry_run:
         _tell(loaded, ruleset)
         return Exit.OK

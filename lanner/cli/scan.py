@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.priority import Priority
-from lanner.cli.options import FILE_SOURCE, PRIORITY, RULE_MATCHING, RULES
+from lanner.cli.options import FILE_SOURCE, PRIORITY, RULE_MATCHING, RULES, selected, selection
 from lanner.errors import Exit, UserError
 
 if TYPE_CHECKING:
+    from engine.selection import Selection
     from ingest.cloudtrail.options import S3Options
     from lanner.detect import Detector
     from lanner.outputs.lines import LineForm
@@ -58,6 +59,7 @@ Exit status:
 @click.option("--min-priority", type=PRIORITY, default="debug", show_default=True, help="Leave out less severe rules.")
 @click.option("--fail-on", type=PRIORITY, help="Exit with 1 when an alert is this severe or more.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a file cannot be read.")
+@selection
 @RULE_MATCHING
 @click.option("--iso-time", is_flag=True, help="Times in UTC as ISO 8601 instead of the local time of day.")
 @click.option("--from", "start", metavar="TIME", help="s3: files from then on: 5d, 36h or 2026-01-02T00:00:00Z.")
@@ -78,6 +80,9 @@ def scan(
     strict: bool,
     rule_matching: str,
     iso_time: bool,
+    disabled_names: tuple[str, ...],
+    disabled_tags: tuple[str, ...],
+    only_tags: tuple[str, ...],
     **bucket: Any,
 ) -> Exit:
     """Scan, and say how it went by the exit status."""
@@ -91,7 +96,8 @@ def scan(
     payloads = _find([path for path in paths if not path.startswith(_S3)])
     if any(bucket.values()) and (payloads or not buckets):
         raise UserError("options for s3 do not go with other paths")
-    scan = Scan(_detector(rules, min_priority, rule_matching), source or "")
+    chosen = selected(disabled_names, disabled_tags, only_tags)
+    scan = Scan(_detector(rules, min_priority, rule_matching, chosen), source or "")
     form = LineForm(as_json, iso_time, wants_colour(sys.stdout))
     failure: UserError | None = None
     if payloads:
@@ -152,7 +158,9 @@ def _find(paths: Sequence[str]) -> "list[Payload]":
     return found
 
 
-def _detector(rules: tuple[str, ...], min_priority: Priority, rule_matching: str) -> "Detector":
+def _detector(
+    rules: tuple[str, ...], min_priority: Priority, rule_matching: str, chosen: "tuple[Selection, ...]"
+) -> "Detector":
     from engine.evaluate import Engine
     from engine.load import LoadOptions
     from lanner import rulefiles
@@ -161,7 +169,7 @@ def _detector(rules: tuple[str, ...], min_priority: Priority, rule_matching: str
     from lanner.hostname import hostname
 
     name = hostname()
-    ruleset = rulefiles.load(rules, build_catalog(name), LoadOptions(min_priority=min_priority))
+    ruleset = rulefiles.load(rules, build_catalog(name), LoadOptions(min_priority=min_priority, selection=chosen))
     return Detector(Engine(ruleset, matching=rule_matching), name)
 
 
