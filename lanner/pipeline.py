@@ -26,6 +26,7 @@ class Pipeline:
         self.counters: Counter[str] = Counter()
         self._detector = detector
         self._custody = custody
+        self._given_back: Counter[str] = Counter()
 
     async def consume(self, source: Source) -> None:
         """Settle the batches of a source until it ends."""
@@ -37,14 +38,25 @@ class Pipeline:
             alerts = await self._alerts(batch)
             if alerts:
                 await self._custody.take(alerts)
+                self._tell_of_relief(name)
         except asyncio.CancelledError:
             await self._nack(batch, name, "the service stops")
             raise
         except Exception as error:
-            _log.error("%s: a batch of %d events goes back: %s", name, len(batch.events), error)
+            self._tell_of_trouble(batch, name, error)
             await self._nack(batch, name, "its alerts could not be kept")  # a sender need not know what we write to
         else:
             await self._ack(batch, name)
+
+    def _tell_of_trouble(self, batch: Batch, name: str, error: Exception) -> None:
+        """Log the first batch that goes back; until one is taken again the others are only counted."""
+        if not self._given_back[name]:
+            _log.error("%s: a batch of %d events goes back: %s", name, len(batch.events), error)
+        self._given_back[name] += 1
+
+    def _tell_of_relief(self, name: str) -> None:
+        if back := self._given_back.pop(name, 0):
+            _log.info("%s: batches are taken again; %d went back", name, back)
 
     async def _alerts(self, batch: Batch) -> list[Alert]:
         alerts: list[Alert] = []

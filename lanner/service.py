@@ -146,6 +146,8 @@ async def _run_sources(config: Config, pipeline: Pipeline, custody: Custody, sto
         await _until_end(consumers, custody, stopping)
     finally:
         await _stop(started, consumers, config.shutdown_grace)
+        for name, counters in (*((source.name, source.counters) for source in started), ("batches", pipeline.counters)):
+            _log.info("%s: %s", name, ", ".join(f"{what} {count}" for what, count in sorted(counters.items())) or "-")
     return Exit.SOURCE if _failed(consumers) else Exit.OK
 
 

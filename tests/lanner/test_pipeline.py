@@ -121,6 +121,16 @@ async def test_a_batch_goes_back_when_an_output_fails(detector: Detector) -> Non
     assert counters == {"alerts_delivered:good": 2, "alerts_delivered:bad": 1, "deliveries_failed:bad": 1}
 
 
+async def test_trouble_is_told_once_and_its_end_too(detector: Detector, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lanner.pipeline")
+    source = ListSource([made(1)], [other()], [made(2)], [made(3)], [made(4)])
+    await Pipeline(detector, Direct([ListOutput(fails=3)], Counter())).consume(source)
+    assert [record.getMessage() for record in caplog.records] == [
+        "list: a batch of 1 events goes back: down",
+        "list: batches are taken again; 3 went back",
+    ]
+
+
 async def test_a_batch_without_alerts_needs_no_output(detector: Detector) -> None:
     source = ListSource([other()])
     await Pipeline(detector, Direct([ListOutput(fails=9)], Counter())).consume(source)
