@@ -150,10 +150,10 @@ def _typed_scalar(value: Any, kind: Type) -> Any:
     return _scalar_text(value, kind, "")
 
 
-_NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
-_ARGUMENT = re.compile(r"""\[(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\]\["'\s]+)\]""", re.DOTALL)
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+")
+_ARGUMENT = re.compile(r"""\[(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|[^\]\["'\s]+)\]""", re.DOTALL)
 _CALL = re.compile(r"[a-z0-9]+\(")
-_QUOTED_OR_PAREN = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[()]""", re.DOTALL)
+_QUOTED_OR_PAREN = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|[()]""", re.DOTALL)
 _WIDTH = re.compile(r"[0-9]*")
 MAX_WIDTH = 4096
 

@@ -250,7 +250,7 @@ def _machine() -> tuple[Lark, _Builder]:
     return cast("tuple[Lark, _Builder]", _local.machine)
 
 
-_PARENS = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[()]""", re.DOTALL)
+_PARENS = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|["'].*|[()]""", re.DOTALL)
 
 
 def _not_too_deep(tree: Any) -> Any:

@@ -33,7 +33,7 @@ from engine.tree import (
     walk,
 )
 
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 """Comparisons that a condition may have after macros are written out; macros of macros grow without bound."""
 _HINTS = 100
 """Findings after which mistyped names are no longer compared with the known ones, which takes time."""
