@@ -9,9 +9,10 @@ and rules that never get a candidate event are never compiled.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from engine.event import Event
 from engine.fields import FieldTable
@@ -28,8 +29,9 @@ MAX_TEXT = 32_000_000
 """Characters of text that these functions may have together."""
 
 
-class Match(NamedTuple):
-    """A rule that an event matches."""
+@dataclass(slots=True, eq=False)
+class Match:
+    """A rule that an event matches; not frozen, since that would double what it costs to make."""
 
     rule: Rule
     event: Event
@@ -71,7 +73,7 @@ class Engine:
         index = self._sources.get(events[0].source) if events else None
         if index is None:
             return []
-        return [Match(rule, event) for event, rules in index.scan(events, self.failures) for rule in rules]
+        return index.scan(events, self.failures)
 
     def index(self, source: str) -> "SourceIndex | None":
         """Return the index of a source; None when no rule is for it."""
@@ -143,18 +145,16 @@ class SourceIndex:
         for value in allowed.values if not allowed.negative else ():
             self._by_first.setdefault(value, []).append(at)
 
-    def scan(self, events: Sequence[Event], failures: Counter[str]) -> list[tuple[Event, Sequence[Rule]]]:
+    def scan(self, events: Sequence[Event], failures: Counter[str]) -> list[Match]:
         """
-        Return the events of this source that match something, each with its rules.
+        Return what events of this source match.
 
         Args:
             events: All of this source.
             failures: Counts evaluations that raised, by rule name.
         """
-        return cast(
-            "list[tuple[Event, Sequence[Rule]]]",
-            self._scan(events, self._functions, lambda event: self._one_by_one(event, failures)),
-        )
+        failed = partial(self._one_by_one, failures=failures)
+        return cast("list[Match]", self._scan(events, self._functions, failed, Match))
 
     def _one_by_one(self, event: Event, failures: Counter[str]) -> Sequence[Rule]:
         """Evaluate each rule alone, so that the one whose field fails costs only itself."""

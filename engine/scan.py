@@ -19,7 +19,7 @@ def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]])
         classes: For each the mapping from its value, or None, to its part of the key.
 
     Returns:
-        ``scan(events, functions, failed)``: a list of (event, payloads) of the events for which something holds.
+        ``scan(events, functions, failed, match)``: the list of ``match(payload, event)`` for all that holds.
         ``functions`` maps keys to functions or None, ``failed(event)`` answers for an event whose evaluation raised.
     """
     writer = Writer(dict(BUILTINS))
@@ -28,7 +28,7 @@ def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]])
         f"{writer.constant(of, 'S')}[{_read(row, writer, parents)}], " for row, of in zip(fields, classes, strict=True)
     ]
     lines = [
-        "def scan(events, functions, failed):",
+        "def scan(events, functions, failed, match):",
         "    found = []",
         "    for e in events:",
         "        try:",
@@ -39,7 +39,7 @@ def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]])
         "            hits = call(e)",
         "        except Exception:",
         "            hits = failed(e)",
-        "        if hits: found.append((e, hits))",
+        "        for hit in hits: found.append(match(hit, e))",
         "    return found",
     ]
     return define("\n".join(lines), writer.names, "scan")
