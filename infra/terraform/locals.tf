@@ -20,8 +20,8 @@ locals {
   create_lambda   = var.consumer == "lambda"
   lambda_in_vpc   = local.create_lambda && length(var.subnet_ids) > 0
   notify_by_bucket = (
-    var.create_queue && (var.create_bucket || var.replace_bucket_notifications)
-    && (contains(["s3", "eventbridge"], var.notification_mode) || (var.notification_mode == "sns" && local.create_topic))
+    var.create_queue && (var.create_bucket || var.replace_bucket_notifications) &&
+    (contains(["s3", "eventbridge"], var.notification_mode) || (var.notification_mode == "sns" && local.create_topic))
   )
 
   # Names that policies need before the things themselves exist

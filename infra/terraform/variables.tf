@@ -309,8 +309,8 @@ variable "replace_bucket_notifications" {
 
   validation {
     condition = (
-      var.replace_bucket_notifications || var.create_bucket || !var.create_queue
-      || contains(["eventbridge", "cloudtrail_sns"], var.notification_mode) || (var.notification_mode == "sns" && !var.create_sns_topic)
+      var.replace_bucket_notifications || var.create_bucket || !var.create_queue ||
+      contains(["eventbridge", "cloudtrail_sns"], var.notification_mode) || (var.notification_mode == "sns" && !var.create_sns_topic)
     )
     error_message = "This mode writes the existing bucket's notification configuration and drops what stands there; set replace_bucket_notifications if that is wanted, or use eventbridge, or an existing topic."
   }
@@ -552,7 +552,7 @@ variable "max_capacity" {
 variable "target_backlog_per_task" {
   description = "Messages waiting per task that scaling aims at: the latency that is acceptable divided by the seconds one message takes."
   type        = number
-  default     = 100
+  default     = 1000
   nullable    = false
 
   validation {

@@ -103,7 +103,7 @@ class Provider:
         return encode((1, _dynamic(config)))
 
     def _make_up(self, kind: str, values: dict[str, Any], block: dict[str, Any]) -> None:
-        for name, attribute in block["attributes"].items():
+        for name, attribute in sorted(block["attributes"].items(), key=lambda entry: entry[0] not in _NAMES):
             if values.get(name) == _UNKNOWN:
                 values[name] = self._made_up(kind, name, attribute["type"], values)
         for name, nested in block.get("block_types", {}).items():

@@ -17,4 +17,5 @@ def test_checkov_finds_nothing_but_what_is_explained(folder: str, framework: str
     done = subprocess.run(command, capture_output=True, text=True)
     results = json.loads(done.stdout)["results"]
     assert results["passed_checks"]
+    assert results["parsing_errors"] == []
     assert [f"{found['check_id']} {found['resource']}" for found in results["failed_checks"]] == []

@@ -275,6 +275,7 @@ run "rules_and_configuration" {
     existing_bucket_name = "acme-trail"
     create_queue         = false
     existing_queue_arn   = "arn:aws:sqs:eu-west-1:111122223333:trail-files"
+    existing_dlq_arn     = "arn:aws:sqs:eu-west-1:111122223333:trail-files-dead"
     memory               = 2048
     account_ids          = ["111122223333", "444455556666"]
     regions              = ["eu-west-1"]
