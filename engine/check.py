@@ -15,6 +15,7 @@ from engine.parser import CODE
 from engine.patterns import BadPattern, Predicate, pmatch, regex
 from engine.transformers import TRANSFORMERS, Transformer
 from engine.tree import (
+    NOWHERE,
     And,
     At,
     Compare,
@@ -44,6 +45,7 @@ from engine.typed import (
     Shared,
     Test,
     TransformValue,
+    operands,
 )
 from engine.values import BadLiteral, Constant, hex_bytes, parse_constant
 
@@ -68,6 +70,12 @@ LIST_OPERATORS = frozenset({"exists", "in", "intersects"})
 _HEX_OPERATORS = frozenset({"bcontains", "bstartswith"})
 _EQUALITIES = frozenset({"=", "!=", "in", "intersects"})
 _INDEX = re.compile(r"0|[1-9][0-9]*")
+
+
+_LONGEST = 500
+"""Characters of a field's name with the dotted words after it."""
+_HINTS = 100
+"""Findings after which mistyped names are no longer compared with the known ones, which takes time."""
 
 
 class Rejected(Exception):
@@ -175,33 +183,26 @@ class Checker:
         Raises:
             Rejected: No such field for this source.
         """
-        row = self.table.fields.get(ref.name)
-        if row is not None:
-            return row, ref.arg
-        head, tail = ref.name, ""
-        while ref.arg is None and "." in head:
-            head, _, last = head.rpartition(".")
-            tail = f"{last}.{tail}" if tail else last
-            row = self.table.fields.get(head)
-            if row is not None and row.dotted:
-                return row, tail
-        elsewhere = [source for source, table in self.catalog.tables.items() if ref.name in table.fields]
+        found = _find(self.table, ref)
+        if found is not None:
+            return found
+        elsewhere = {source: there for source, table in self.catalog.tables.items() if (there := _find(table, ref))}
         if elsewhere and self.partial:
-            return replace(self.catalog.tables[elsewhere[0]].fields[ref.name], get=None, path=None), ref.arg
-        raise self._unknown(ref, elsewhere)
+            row, arg = next(iter(elsewhere.values()))
+            return replace(row, get=None, path=None, path_for=None), arg
+        raise self._unknown(ref, next(iter(elsewhere), ""))
 
     def knows(self, name: str) -> bool:
         """Tell whether ``lookup`` would find a field of this name."""
-        if name in self.table.fields or (self.partial and any(name in t.fields for t in self.catalog.tables.values())):
-            return True
-        heads = (name[: at.start()] for at in re.finditer(r"\.", name))
-        return any((row := self.table.fields.get(head)) is not None and row.dotted for head in heads)
+        ref = FieldRef(name, None, NOWHERE)
+        tables = self.catalog.tables.values() if self.partial else (self.table,)
+        return any(_find(table, ref) is not None for table in (self.table, *tables))
 
-    def _unknown(self, ref: FieldRef, elsewhere: list[str]) -> Rejected:
-        near = self.table.near(ref.name)
+    def _unknown(self, ref: FieldRef, elsewhere: str) -> Rejected:
+        near = self.table.near(ref.name) if len(self.report.diagnostics) < _HINTS else None
         hint = f"did you mean '{near}'?" if near else ""
         if elsewhere:
-            hint = f"'{ref.name}' is a field of source {elsewhere[0]}; does the rule lack 'source: {elsewhere[0]}'?"
+            hint = f"'{ref.name}' is a field of source {elsewhere}; does the rule lack 'source: {elsewhere}'?"
         message = f"source {self.table.source} has no field '{ref.name}'"
         at = At(ref.at.text, ref.at.start, min(ref.at.end, ref.at.start + len(ref.name)))
         text = ref.at.text.text
@@ -314,7 +315,8 @@ class Checker:
             test = Test(left, node.op, "", (), None, right, node.at)
         else:
             test = self._constant_test(node, left)
-        return FALSE if self.partial and _never(left) else test
+        absent = self.partial and any(_never(value) for value in (left, test.right) if value is not None)
+        return FALSE if absent else test
 
     def _constant_test(self, node: Compare, left: FieldValue | TransformValue) -> Test:
         literals: tuple[Literal, ...] = ()
@@ -422,7 +424,15 @@ def _plain_fields(value: FieldValue | TransformValue) -> list[Field]:
 
 
 def _never(value: FieldValue | TransformValue) -> bool:
-    return isinstance(value, FieldValue) and value.field.get is None and value.field.path is None
+    """Tell whether an operand is always absent, as one with a field of another source is."""
+    return any(row.field.get is None and row.path is None for row in operands(value))
+
+
+def _find(table: FieldTable, ref: FieldRef) -> tuple[Field, str | None] | None:
+    row = table.fields.get(ref.name)
+    if row is not None:
+        return row, ref.arg
+    return table.find(ref.name) if ref.arg is None and len(ref.name) <= _LONGEST else None
 
 
 def _operator_hint(op: str, kind: Type) -> str:

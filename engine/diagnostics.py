@@ -7,7 +7,7 @@ Codes are Falco's (spec: rule-language 3.9), slugs are ours and stable.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,9 @@ class Diagnostic:
     item: tuple[str, str] = ("", "")
 
 
+MAX_MESSAGE = 500
+
+
 @dataclass(slots=True)
 class Report:
     """Findings as they are collected, in order."""
@@ -96,7 +99,9 @@ class Report:
     _seen: set[Diagnostic] = field(default_factory=set)
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding unless the very same was made before."""
+        """Keep a finding unless the very same was made before; a message that quotes a huge text is cut."""
+        if len(diagnostic.message) > MAX_MESSAGE:
+            diagnostic = replace(diagnostic, message=f"{diagnostic.message[:MAX_MESSAGE]}...")
         if diagnostic not in self._seen:
             self._seen.add(diagnostic)
             self.diagnostics.append(diagnostic)

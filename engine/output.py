@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.check import Checker, Rejected
-from engine.diagnostics import Diagnostic, SourceText
+from engine.diagnostics import Diagnostic, Report, SourceText
 from engine.event import Event
 from engine.fields import Type
 from engine.generate import value_getter
@@ -153,9 +153,10 @@ def _typed_scalar(value: Any, kind: Type) -> Any:
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+")
 _ARGUMENT = re.compile(r"""\[(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|[^\]\["'\s]+)\]""", re.DOTALL)
 _CALL = re.compile(r"[a-z0-9]+\(")
-_QUOTED_OR_PAREN = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|[()]""", re.DOTALL)
+_QUOTED_OR_PAREN = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|["'].*|[()]""", re.DOTALL)
 _WIDTH = re.compile(r"[0-9]*")
 MAX_WIDTH = 4096
+"""Characters that all widths of an output may ask for together."""
 
 
 def parse_template(text: SourceText, checker: Checker) -> Template:
@@ -171,10 +172,15 @@ def parse_template(text: SourceText, checker: Checker) -> Template:
     return Template(text.text, tuple(reader.parts()))
 
 
+class _Hopeless(Rejected):
+    """What is wrong concerns all of the rest, so that only it is told."""
+
+
 @dataclass(slots=True)
 class _Reader:
     text: SourceText
     checker: Checker
+    width: int = 0
 
     def reject(self, message: str, start: int, end: int, hint: str = "", slug: str = "bad-output") -> Rejected:
         span = At(self.text, start, end).span
@@ -198,6 +204,8 @@ class _Reader:
             try:
                 token, at = self._token(start)
                 found.append(token)
+            except _Hopeless:
+                raise Rejected from None
             except Rejected:
                 failed, at = True, start + 1
         if failed:
@@ -208,39 +216,60 @@ class _Reader:
         width = _WIDTH.match(self.text.text, percent + 1)
         assert width is not None
         start = width.end()
-        if width[0] and int(width[0][:9]) > MAX_WIDTH:
-            raise self.reject(f"a width is {MAX_WIDTH} at most", percent, start)
+        wide = int(width[0].lstrip("0")[:9] or 0)
+        self.width += wide
+        if self.width > MAX_WIDTH:
+            self.reject(f"widths are {MAX_WIDTH} at most, all together", percent, start)
+            raise _Hopeless
         call = _CALL.match(self.text.text, start)
-        end = self._end_of_call(start) if call else self._end_of_field(start, percent)
-        value = self._checked(start, end)
-        key = self.text.text[start:end]
-        return Token(key, int(width[0] or 0), value, value_getter(value)), end
+        value, end = self._call(start) if call else self._field(start, percent)
+        return Token(self.text.text[start:end], wide, value, value_getter(value)), end
 
-    def _end_of_call(self, start: int) -> int:
+    def _call(self, start: int) -> tuple[FieldValue | TransformValue, int]:
         depth = 0
         for found in _QUOTED_OR_PAREN.finditer(self.text.text, start):
             depth += {"(": 1, ")": -1}.get(found[0], 0)
             if depth == 0 and found[0] == ")":
                 selector = _ARGUMENT.match(self.text.text, found.end())
-                return selector.end() if selector else found.end()
-        raise self.reject("the parenthesis of a transformer is not closed", start, start + 1)
+                end = selector.end() if selector else found.end()
+                return self._checked(start, end), end
+        self.reject("the parenthesis of a transformer is not closed", start, start + 1)
+        raise _Hopeless
 
-    def _end_of_field(self, start: int, percent: int) -> int:
-        """Find the longest text from here on that is a field of the source."""
+    def _field(self, start: int, percent: int) -> tuple[FieldValue | TransformValue, int]:
+        """Read the longest text from here on that is a field of the source; what follows it is text."""
         name = _NAME.match(self.text.text, start)
         if name is None:
             hint = "write %% for a percent sign"
             raise self.reject("expected a field or transformer after '%'", percent, start + 1, hint)
-        argument = _ARGUMENT.match(self.text.text, name.end())
-        if self.checker.knows(name[0]):
-            return argument.end() if argument else name.end()
-        for end in range(name.end() - 1, start, -1):
-            if self.checker.knows(self.text.text[start:end]):
-                return end
-        near = self.checker.table.near(name[0])
-        hint = f"did you mean '%{near}'?" if near else ""
-        message = f"source {self.checker.table.source} has no field '{name[0]}'"
-        raise self.reject(message, start, name.end(), hint)
+        end = self._end_of_name(start, name.end())
+        argument = _ARGUMENT.match(self.text.text, end) if end == name.end() else None
+        if argument is None:
+            return self._checked(start, end), end
+        outer, self.checker.report = self.checker.report, Report()
+        try:
+            return self._checked(start, argument.end()), argument.end()
+        except Rejected:
+            if self._stands_alone(start, end):
+                return self._checked(start, end), end
+            for found in self.checker.report.diagnostics:
+                outer.add(found)
+            raise
+        finally:
+            self.checker.report = outer
+
+    def _stands_alone(self, start: int, end: int) -> bool:
+        row, _ = self.checker.lookup(FieldRef(self.text.text[start:end], None, At(self.text, start, end)))
+        return not row.arg_required
+
+    def _end_of_name(self, start: int, end: int) -> int:
+        """Return the end of the longest known field name; of all of it when none is known."""
+        text, checker = self.text.text, self.checker
+        if checker.knows(text[start:end]):
+            return end
+        longest = max(len(name) for table in checker.catalog.tables.values() for name in table.fields)
+        shorter = range(min(end - 1, start + longest), start, -1)
+        return next((at for at in shorter if checker.knows(text[start:at])), end)
 
     def _checked(self, start: int, end: int) -> FieldValue | TransformValue:
         piece = self.text.text[start:end]

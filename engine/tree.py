@@ -29,6 +29,10 @@ class At:
         return self.text.span(self.start, self.end)
 
 
+NOWHERE = At(SourceText(""), 0, 0)
+"""Where nothing that was written stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A constant. ``kind`` is ``bare``, ``quoted`` or ``number``; ``value`` has its escapes decoded."""

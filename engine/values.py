@@ -13,6 +13,11 @@ Constant = str | bytes | int | float | bool | tuple[int, int, int]
 """A value of a condition. A network is (address length in bytes, bits to drop, remaining prefix as a number)."""
 
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)")
+_DECIMAL = re.compile(r"[+-]?[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
+_MASKED = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}")
+
+_DIGITS = 40
+"""Digits of a number that are looked at; no number that fits a field has as many."""
 
 SERVICES = {
     "ftp": 21,
@@ -89,17 +94,16 @@ def _integer(text: str, low: int, high: int) -> int:
         raise BadLiteral(f"{text!r} is not a whole number")
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-")
-    number = sign * (int(digits, 16) if digits[:2] in ("0x", "0X") else int(digits[:40]))
-    if not low <= number <= high or len(digits) > 40:
+    number = sign * (int(digits[:_DIGITS], 16) if digits[:2] in ("0x", "0X") else int(digits[:_DIGITS]))
+    if not low <= number <= high or len(digits) > _DIGITS:
         raise BadLiteral(f"{text} is out of range, {low} to {high}")
     return number
 
 
 def _double(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadLiteral(f"{text!r} is not a number") from None
+    if not _DECIMAL.fullmatch(text):
+        raise BadLiteral(f"{text!r} is not a number")
+    return float(text)
 
 
 def _port(text: str) -> int:
@@ -115,6 +119,8 @@ def _port(text: str) -> int:
 def _address(text: str) -> bytes:
     kind = ipaddress.IPv4Address if "." in text and ":" not in text else ipaddress.IPv6Address
     try:
+        if "%" in text:
+            raise ValueError
         return kind(text).packed
     except ValueError:
         hint = "for a network use a field of type ipnet, or 'in' with one" if "/" in text else ""
@@ -131,6 +137,8 @@ def network(text: str) -> tuple[int, int, int]:
     if "/" not in text:
         raise BadLiteral(f"{text!r} is not a network", "write it with its mask, as in 10.0.0.0/8")
     try:
+        if not _MASKED.fullmatch(text):
+            raise ValueError
         net = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise BadLiteral(f"{text!r} is not a network in CIDR notation") from None
