@@ -2,7 +2,7 @@
 The resources of the Kubernetes API: which API group has which, with which subresources, in namespaces or not.
 
 Audit policies name a resource with its group and have no wildcard for groups, so the group must be known. Source of
-the built-in ones: the OpenAPI document of Kubernetes 1.36, which the test compares through the ``kubernetes`` client.
+the built-in ones: the OpenAPI document of Kubernetes 1.37, which the test compares through the ``kubernetes`` client.
 """
 
 from collections.abc import Iterator
