@@ -23,14 +23,17 @@ _PATIENCE = 5.0
 
 def find(proc: Path = Path("/proc")) -> int:
     """Return the process id of ``lanner run``; 0 if there is none."""
-    for entry in proc.glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if "run" in words and any(Path(word).name == "lanner" for word in words[: words.index("run")]):
-            return int(entry.name)
-    return 0
+    return next((int(entry.name) for entry in proc.glob("[0-9]*") if _is_service(entry)), 0)
+
+
+def _is_service(entry: Path) -> bool:
+    """Tell whether a process is the service itself, not an init process that started it."""
+    try:
+        program, *words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    before = words[: words.index("run")] if "run" in words else []
+    return Path(program).name.startswith("python") and any(Path(word).name == "lanner" for word in before)
 
 
 def sleeps(pid: int) -> int:

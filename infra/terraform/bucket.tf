@@ -47,7 +47,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this[0].id
 
   rule {
-    bucket_key_enabled = local.kms_key_arn != null
+    bucket_key_enabled = false # it would take the trail's ARN, which the key's policy asks for, out of the requests
 
     apply_server_side_encryption_by_default {
       sse_algorithm     = local.kms_key_arn != null ? "aws:kms" : "AES256"

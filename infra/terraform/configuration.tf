@@ -23,6 +23,7 @@ locals {
         local.has_own_rules ? ["${local.folder}/rules"] : [],
       )
       json_output    = true
+      alert_uid      = true               # deliveries repeat; by this, receivers know repeated alerts
       outbox         = { path = ":none" } # a task has no disk that outlives it: SQS keeps what is not delivered
       shutdown_grace = 100
       sources = [merge(

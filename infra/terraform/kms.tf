@@ -58,8 +58,8 @@ data "aws_iam_policy_document" "key" {
     for_each = length(local.trail_arns) > 0 ? [1] : []
 
     content {
-      sid       = "TrailDescribe" # and decrypt, which a bucket key needs
-      actions   = ["kms:DescribeKey", "kms:Decrypt"]
+      sid       = "TrailDescribe"
+      actions   = ["kms:DescribeKey"]
       resources = ["*"]
 
       principals {

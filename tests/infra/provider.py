@@ -1,9 +1,10 @@
 """
 A stand-in for Terraform's AWS provider, so that Terraform itself runs here without its registry and without AWS.
 
-It has the names and types of the real one (aws_schema.json, of version 6.25.0: the resources that the module uses, with
-the blocks that it uses) and speaks plugin protocol 5. Planning leaves unknown what AWS decides, applying makes up the
-ARNs and URLs that moto gives to things of these names. Nothing is created: tests do that from the state.
+It has the names and types of the real one, of version 6.25.0 (aws_schema.json: the resources that the module uses, with
+the blocks that it uses; `terraform providers schema -json` has more in the same form), and speaks plugin protocol 5.
+Planning leaves unknown what AWS decides; applying makes up the ARNs and URLs that moto gives to things of these names.
+Nothing is created: tests do that from the state.
 """
 
 import json

@@ -91,6 +91,7 @@ def test_a_new_file_becomes_alerts_and_what_cannot_be_used_a_dead_letter(
         running.wait_for(lambda: len(running.alerts()) == 2)
         running.wait_for(lambda: cloud.waiting(queue) == 0)
     assert ids(running) == ["id-1", "id-2"]
+    assert len({alert["lanner"]["uid"] for alert in running.alerts()}) == 2
     (dead,) = sqs.receive_message(QueueUrl=dead_letters, MessageAttributeNames=["All"])["Messages"]
     assert dead["Body"] == "no message of ours"
     assert dead["MessageAttributes"]["LannerReason"]["StringValue"] == "not-json"

@@ -154,6 +154,7 @@ def test_a_listener_is_healthy_while_it_wakes_for_a_connection(
 
 def test_the_process_is_found_by_its_command(health: ModuleType, tmp_path: Path) -> None:
     for pid, words in {
+        "1": "/sbin/docker-init\0--\0lanner\0run\0",
         "7": "/opt/lanner/bin/python\0/opt/lanner/bin/lanner-health\0",
         "8": "/opt/lanner/bin/python\0/opt/lanner/bin/lanner\0run\0",
         "9": "sh\0-c\0run lanner\0",
