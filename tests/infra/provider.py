@@ -21,7 +21,7 @@ from tests.infra.wire import decode, encode, mapping, repeated
 
 ACCOUNT = "123456789012"  # moto's
 REGION = "eu-west-1"
-ADDRESS = "registry.terraform.io/hashicorp/aws"
+ADDRESS = "hashicorp/aws"
 SCHEMA = json.loads(Path(__file__).with_name("aws_schema.json").read_text())
 
 _UNKNOWN = msgspec.msgpack.Ext(0, b"\0")
