@@ -68,12 +68,15 @@ def resolve_condition(text: SourceText, vocabulary: Vocabulary) -> Node:
     report = Report()
     resolver = Resolver(vocabulary.collection(), report)
     try:
-        return resolver.condition(parse_condition(text), ITEM)
+        node = resolver.condition(parse_condition(text), ITEM)
     except ParseFailure as failure:
         report.add(failure.diagnostic)
+        raise BadCondition(report) from None
     except Unresolved:
-        pass
-    raise BadCondition(report)
+        raise BadCondition(report) from None
+    if report.errors:
+        raise BadCondition(report)
+    return node
 
 
 def check_condition(
