@@ -39,7 +39,7 @@ All files are named as the API server's machine has them; only the --ca of --emb
 
 \b
 Examples:
-  lanner k8s kubeconfig --server https://10.96.200.10 --tls-server-name lanner.lanner.svc \\
+  lanner k8s kubeconfig --server https://10.96.0.200 --tls-server-name lanner.lanner.svc \\
       --ca /etc/kubernetes/audit/ca.crt \\
       --client-cert /etc/kubernetes/audit/client.crt --client-key /etc/kubernetes/audit/client.key
   lanner k8s kubeconfig --server https://192.0.2.7:30007 --ca ca.crt --embed-ca --token-file /etc/kubernetes/audit/token

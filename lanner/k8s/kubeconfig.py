@@ -63,7 +63,7 @@ def _check(webhook: Webhook) -> None:
     url = urlsplit(webhook.server)
     if url.scheme not in ("http", "https") or not url.hostname or not _has_good_port(url):
         raise UserError(
-            f"--server {webhook.server}: give a URL such as https://10.96.200.10:{DEFAULT_PORT}{DEFAULT_PATH}"
+            f"--server {webhook.server}: give a URL such as https://10.96.0.200:{DEFAULT_PORT}{DEFAULT_PATH}"
         )
     if url.query or url.fragment or url.username:
         raise UserError(f"--server {webhook.server}: give scheme, host, port and path only")

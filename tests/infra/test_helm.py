@@ -36,7 +36,7 @@ MANAGED = {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "ours"
 VALUES: dict[str, dict[str, Any]] = {
     "certificate": CERTIFICATE,
     "mutual": MUTUAL,
-    "cert-manager": {**MANAGED, "service": {"clusterIP": "10.96.200.10"}},
+    "cert-manager": {**MANAGED, "service": {"clusterIP": "10.96.0.200"}},
     "plain": {"tls": {"enabled": False}, "replicas": 1},
     "node port": {**CERTIFICATE, "service": {"type": "NodePort", "nodePort": 30007}},
     "tokens": {**CERTIFICATE, "tokens": [TOKEN]},
@@ -303,15 +303,15 @@ def test_pods_have_time_for_what_they_have_begun() -> None:
 @needs_helm
 def test_a_certificate_has_the_names_and_the_address_that_an_api_server_calls() -> None:
     more = {"certManager": {**MANAGED["tls"]["certManager"], "ipAddresses": ["192.0.2.7"], "dnsNames": ["a.example"]}}
-    manifests = rendered({"tls": more, "service": {"clusterIP": "10.96.200.10"}})
+    manifests = rendered({"tls": more, "service": {"clusterIP": "10.96.0.200"}})
     spec = only(manifests, "Certificate")["spec"]
 
     assert spec["dnsNames"] == ["lanner.lanner.svc", "lanner.lanner.svc.cluster.local", "a.example"]
-    assert spec["ipAddresses"] == ["10.96.200.10", "192.0.2.7"]
+    assert spec["ipAddresses"] == ["10.96.0.200", "192.0.2.7"]
     assert spec["secretName"] == next(
         v["secret"]["secretName"] for v in pod(manifests)["volumes"] if v["name"] == "tls"
     )
-    assert only(manifests, "Service")["spec"]["clusterIP"] == "10.96.200.10"
+    assert only(manifests, "Service")["spec"]["clusterIP"] == "10.96.0.200"
 
 
 @needs_helm
@@ -383,15 +383,15 @@ def notes(values: dict[str, Any], folder: Path) -> str:
     [
         (
             "cert-manager",
-            {"server": "https://10.96.200.10:9765/k8s-audit/prod", "tls-server-name": "lanner.lanner.svc"},
+            {"server": "https://10.96.0.200:9765/k8s-audit/prod", "tls-server-name": "lanner.lanner.svc"},
         ),
-        ("plain", {"server": "http://10.96.200.10:9765/k8s-audit/prod"}),
+        ("plain", {"server": "http://10.96.0.200:9765/k8s-audit/prod"}),
     ],
 )
 def test_the_notes_show_a_command_that_makes_the_kubeconfig(
     name: str, expected: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    text = notes({**VALUES[name], "clusterName": "prod", "service": {"clusterIP": "10.96.200.10"}}, tmp_path)
+    text = notes({**VALUES[name], "clusterName": "prod", "service": {"clusterIP": "10.96.0.200"}}, tmp_path)
     server = re.search(r"SERVER=(\S+)", text)
     command = re.search(r"lanner (k8s kubeconfig .*?)> /etc", text, re.DOTALL)
     assert server
@@ -415,7 +415,7 @@ def test_the_notes_warn_of_a_door_that_is_open(tmp_path: Path) -> None:
 def test_the_plain_manifests_are_what_the_chart_makes() -> None:
     """They differ in labels and in the checksums, which only Helm can compute."""
     secrets = {"existingSecret": "lanner-tls", "clientCA": {"existingSecret": "lanner-client-ca"}}
-    chart = rendered({"tls": secrets, "service": {"clusterIP": "10.96.200.10"}})
+    chart = rendered({"tls": secrets, "service": {"clusterIP": "10.96.0.200"}})
     plain = read_manifests(PLAIN)
 
     assert pod(plain) == _plain_labels(pod(chart))

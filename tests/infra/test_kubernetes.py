@@ -191,7 +191,7 @@ async def _post(config: dict[str, Any]) -> int:
 
 @needs_openssl
 def test_the_commands_it_shows_make_the_secrets_that_the_manifests_mount(tmp_path: Path) -> None:
-    told = make(tmp_path / "a", "10.96.200.10")
+    told = make(tmp_path / "a", "10.96.0.200")
     pod = only(read(FOLDER / "lanner.yaml"), "Deployment")["spec"]["template"]["spec"]
     secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
 
@@ -202,10 +202,10 @@ def test_the_commands_it_shows_make_the_secrets_that_the_manifests_mount(tmp_pat
 
 @needs_openssl
 def test_what_is_there_stays_and_a_removed_certificate_is_made_anew_by_the_same_authority(tmp_path: Path) -> None:
-    make(tmp_path, "10.96.200.10")
+    make(tmp_path, "10.96.0.200")
     before = {name: (tmp_path / name).read_bytes() for name in ("ca.crt", "client.crt", "server.crt")}
     (tmp_path / "server.crt").unlink()
-    make(tmp_path, "10.96.200.10", "192.0.2.7")
+    make(tmp_path, "10.96.0.200", "192.0.2.7")
     after = {name: (tmp_path / name).read_bytes() for name in before}
 
     assert {name for name in before if before[name] != after[name]} == {"server.crt"}

@@ -89,7 +89,7 @@ def test_a_wrong_rule_file_is_status_3(capsys: Capture, tmp_path: Path) -> None:
 
 
 FULL = (
-    "--server", "https://10.96.200.10", "--tls-server-name", "lanner.lanner.svc", "--ca", "/etc/ca.crt",
+    "--server", "https://10.96.0.200", "--tls-server-name", "lanner.lanner.svc", "--ca", "/etc/ca.crt",
     "--client-cert", "/etc/c.crt", "--client-key", "/etc/c.key",
 )  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_a_kubeconfig_with_client_certificate(capsys: Capture) -> None:
     config = written(capsys, *FULL)
 
     assert config["clusters"][0]["cluster"] == {
-        "server": "https://10.96.200.10:9765/k8s-audit",
+        "server": "https://10.96.0.200:9765/k8s-audit",
         "certificate-authority": "/etc/ca.crt",
         "tls-server-name": "lanner.lanner.svc",
     }
@@ -138,7 +138,7 @@ def test_a_kubeconfig_for_plain_http(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "finding"),
     [
-        (("--server", "10.96.200.10"), "give a URL such as"),
+        (("--server", "10.96.0.200"), "give a URL such as"),
         (("--server", "ftp://x"), "give a URL such as"),
         (("--server", "https://x:99999"), "give a URL such as"),
         (("--server", "https://u:p@x"), "scheme, host, port and path only"),
@@ -186,4 +186,4 @@ def test_kubectl_reads_the_kubeconfig(capsys: Capture, tmp_path: Path) -> None:
     done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 0, done.stderr
-    assert '"server":"https://10.96.200.10:9765/k8s-audit"' in done.stdout
+    assert '"server":"https://10.96.0.200:9765/k8s-audit"' in done.stdout
