@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.k8saudit.levels import STAGES, Level
-from lanner.k8s.needs import ELSEWHERE, UNKNOWN_GROUP, Need, named, names_of, namespaces_of
+from lanner.k8s.needs import CREDENTIALS, ELSEWHERE, UNKNOWN_GROUP, Need, named, names_of, namespaces_of
 from lanner.k8s.policy import ANY, Entry, GroupResources
 from lanner.k8s.resources import VERBS, Target
 
@@ -96,10 +96,30 @@ def entries(needs: Iterable[Need]) -> list[Because]:
     sweeps = {verb: wants for (target, verb), wants in plan.places.items() if target == ELSEWHERE}
     _widen_sweeps(sweeps, plan.places)
     wide = list(_sweeping(sweeps, plan.unknown))
-    special = {place: _kept(wants, sweeps, place) for place, wants in plan.places.items() if place[0] is not None}
-    special = {place: wants for place, wants in special.items() if place[0] != ELSEWHERE}
+    own = {place: wants for place, wants in plan.places.items() if place[0] not in (None, ELSEWHERE)}
+    guarded = {place: wants for place, wants in own.items() if _is_guarded(place, wants, sweeps)}
+    special = {place: _kept(wants, sweeps, place) for place, wants in own.items() if place not in guarded}
     ordered = sorted((*_for_resources(special), *wide), key=lambda because: -because.entry.level)  # stable: wide last
-    return [*_for_urls(plan.places, wide), *ordered]
+    return [*_for_urls(plan.places, wide), *_for_resources(_alone(guarded)), *ordered]
+
+
+def _is_guarded(place: _Place, wants: Wants, sweeps: Mapping[str, Wants]) -> bool:
+    """Tell whether a sweeping entry would record bodies with credentials that nobody looks into."""
+    target, verb = place
+    if target is None or target.path not in CREDENTIALS:
+        return False
+    needed = max(want.level for want in wants)
+    return any(want.level > needed for want in sweeps.get(verb, {}))
+
+
+def _alone(places: Mapping[_Place, Wants]) -> dict[_Place, Wants]:
+    """Return one want for each place, which decides over all requests there."""
+    found: dict[_Place, Wants] = {}
+    for place, wants in places.items():
+        level = max(want.level for want in wants)
+        whole = Want(level, _all_stages(wants), None, None, None, None)
+        found[place] = {whole: frozenset().union(*wants.values())}
+    return found
 
 
 def _widen_sweeps(sweeps: dict[str, Wants], places: Mapping[_Place, Wants]) -> None:

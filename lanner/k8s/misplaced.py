@@ -1,4 +1,4 @@
-"""Resources that a policy lists where the API server has none of that name: the entry never matches them."""
+"""What a policy lists that the API server does not have there, so that the entry never matches it."""
 
 import difflib
 from collections.abc import Iterator
@@ -33,6 +33,8 @@ def misplaced(policy: Policy) -> Iterator[Misplaced]:
     """Yield what is listed in vain."""
     for entry in policy.entries:
         for listed in entry.resources:
+            if listed.group == ANY:
+                yield Misplaced(entry.line, ANY, "", "an API server older than 1.36 refuses to start with group *")
             if listed.group in REMOVED_GROUPS and not listed.resources:
                 yield Misplaced(entry.line, listed.group, "", f"no API server serves the group {listed.group} any more")
             for path in listed.resources or ():

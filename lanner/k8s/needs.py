@@ -6,28 +6,16 @@ left tells users, namespaces and stages by the set algebra of ``engine.plan``. E
 as possible, so a need is never too small; it is too large where a condition asks for what a policy cannot tell apart.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from engine.fields import FieldTable
 from engine.generate import value_test
 from engine.plan import Allowed, Constraints, Reducer, discriminator
 from engine.ruleset import Rule
-from engine.typed import (
-    FALSE,
-    TRUE,
-    All,
-    Checked,
-    Const,
-    Either,
-    FieldValue,
-    Negation,
-    Shared,
-    Test,
-    operands,
-    walk,
-)
+from engine.typed import FALSE, Checked, FieldValue, Test, operands, walk
 from ingest.k8saudit.levels import STAGES, Level, level_of
+from lanner.k8s.conditions import Decide, assume, urls
 from lanner.k8s.resources import METHODS, TARGETS, Target, groups_of
 
 RESOURCE, SUBRESOURCE, VERB = "ka.target.resource", "ka.target.subresource", "ka.verb"
@@ -54,9 +42,6 @@ _DELETE_OPTIONS = frozenset({
     "apiVersion", "dryRun", "gracePeriodSeconds", "ignoreStoreReadErrorWithClusterBreakingPotential", "kind",
     "orphanDependents", "preconditions", "propagationPolicy",
 })  # fmt: skip
-
-Decide = Callable[[Test], bool | None]
-"""Says how a comparison ends, None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,39 +79,6 @@ class Need:
         if self.target is not None and self.target.path in CREDENTIALS:
             return self.level
         return max(self.level, self.shown)
-
-
-def assume(node: Checked, decide: Decide, memo: dict[int, Checked] | None = None) -> Checked:
-    """Return a condition with the comparisons replaced whose end is known."""
-    memo = {} if memo is None else memo
-    match node:
-        case Test():
-            known = decide(node)
-            return node if known is None else TRUE if known else FALSE
-        case Negation(item):
-            here = assume(item, decide, memo)
-            return (FALSE if here.value else TRUE) if isinstance(here, Const) else Negation(here)
-        case All(items):
-            return _joined([assume(item, decide, memo) for item in items], All)
-        case Either(items):
-            return _joined([assume(item, decide, memo) for item in items], Either)
-        case Shared(name, body):
-            if id(node) not in memo:
-                here = assume(body, decide, memo)
-                memo[id(node)] = here if isinstance(here, Const | Test) else Shared(name, here)
-            return memo[id(node)]
-        case _:
-            return node
-
-
-def _joined(items: list[Checked], kind: type[All] | type[Either]) -> Checked:
-    decided = kind is Either
-    if any(isinstance(item, Const) and item.value == decided for item in items):
-        return TRUE if decided else FALSE
-    kept = [item for item in items if not isinstance(item, Const)]
-    if not kept:
-        return FALSE if decided else TRUE
-    return kept[0] if len(kept) == 1 else kind(tuple(kept))
 
 
 @dataclass(slots=True)
@@ -221,11 +173,11 @@ class Analysis:
         at = frozenset(stage for stage in STAGES if stage in stages)
         if not at or any(_is_nothing(allowed) for allowed in (users, namespaces, names)):
             return
-        urls = _urls(condition, self.table) if target is None else ()
+        found_urls = urls(condition, lambda test: self._name(test) == URI) if target is None else ()
         level = max((self._level(test) for test in walk(condition) if isinstance(test, Test)), default=Level.METADATA)
         shown = _shown(rule, target, verb)
         yield Need(
-            rule, target, verb, condition, level, shown, at - _SILENT or at, users, namespaces, names, urls or ()
+            rule, target, verb, condition, level, shown, at - _SILENT or at, users, namespaces, names, found_urls or ()
         )
 
     def _unknown(self, condition: Checked) -> list[Target]:
@@ -325,34 +277,6 @@ def _uri_decider(target: Target, table: FieldTable) -> Decide:
         return None if possible else False
 
     return decide
-
-
-def _urls(node: Checked, table: FieldTable) -> tuple[str, ...] | None:
-    """Return patterns that hold for the URL of every request for which a condition can hold; None if there are none."""
-    match node:
-        case Shared(_, body):
-            return _urls(body, table)
-        case All(items):
-            found = [urls for item in items if (urls := _urls(item, table)) is not None]
-            return min(found, key=len, default=None)
-        case Either(items):
-            parts = [_urls(item, table) for item in items]
-            return tuple(dict.fromkeys(url for part in parts for url in part or ())) if None not in parts else None
-        case Test() if discriminator(node, table) == URI and node.right is None:
-            return _patterns(node)
-        case _:
-            return None
-
-
-def _patterns(test: Test) -> tuple[str, ...] | None:
-    texts = [text for text in test.constants if isinstance(text, str) and text.startswith("/")]
-    if len(texts) < len(test.constants) or test.modifier not in ("", "anyof"):
-        return None
-    if test.op in ("=", "in"):
-        return tuple(text.partition("?")[0] for text in texts)
-    if test.op == "startswith":
-        return tuple(text.partition("?")[0] if "?" in text else f"{text}*" for text in texts)
-    return None
 
 
 def named(allowed: Allowed) -> tuple[str, ...] | None:

@@ -79,7 +79,7 @@ def _because_lines(because: Because) -> Iterator[str]:
             " with group and resource is enough for these."
         )
     secret = [path for listed in entry.resources for path in listed.resources or () if path in CREDENTIALS]
-    if secret and entry.level > Level.METADATA:
+    if entry.level > Level.METADATA and secret:
         yield from _comment(
             f"Mind that bodies of {', '.join(secret)} hold credentials: they go to every audit backend, so to log files"
             " too. Without it disable these rules."

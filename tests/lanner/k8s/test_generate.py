@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -263,6 +264,40 @@ def test_the_message_raises_the_level_but_not_where_bodies_hold_credentials() ->
     assert entry_for("ka.target.resource = secrets and ka.verb = create", output=output)[0].level == Level.METADATA
     condition = "ka.target.resource = secrets and ka.verb = create and jevt.value[/requestObject/type] = Opaque"
     assert entry_for(condition, output=output)[0].level == Level.REQUEST
+
+
+def test_bodies_with_credentials_are_not_recorded_along_with_everything_else_for_a_message() -> None:
+    entries = entry_for("ka.useragent contains hunter", output="x %jevt.value[/requestObject/spec]")
+
+    guards = [entry for entry in entries if entry.resources]
+    bodies = next(entry for entry in entries if entry.level == Level.REQUEST)
+    assert {path for entry in guards for listed in entry.resources for path in listed.resources or ()} == CREDENTIALS
+    assert {entry.level for entry in guards} == {Level.METADATA}
+    assert (bodies.verbs, bodies.resources) == (("create", "update", "patch"), ())
+    assert all(entries.index(guard) < entries.index(bodies) for guard in guards)
+
+
+def test_bodies_with_credentials_are_recorded_where_a_condition_looks_into_all_bodies() -> None:
+    entries = entry_for("ka.verb = create and jevt.value[/requestObject/spec] contains hunter")
+
+    assert [(entry.level, entry.resources) for entry in entries if entry.level > Level.NONE] == [(Level.REQUEST, ())]
+
+
+@pytest.mark.parametrize(
+    ("condition", "url"),
+    [
+        ("ka.uri = /configz", "/configz"),
+        ("ka.uri startswith /debug", "/debug*"),
+        ("ka.uri startswith /healthz?", "/healthz"),
+        ("ka.uri startswith /a*b", "/a*"),
+        ("ka.uri startswith /a%2Fb", "/a*"),
+    ],
+)
+def test_a_uri_becomes_a_pattern_of_its_path(condition: str, url: str) -> None:
+    (entry,) = entry_for(f"{condition} and not ka.target.resource exists")
+
+    assert entry.urls == (url,)
+    read(policy_text(made_for(rules_of(loaded(rule_text(condition)))), [], ["R"], []), "made.yaml")
 
 
 def test_a_stage_is_recorded_that_a_rule_asks_for() -> None:
