@@ -64,7 +64,6 @@ _LEADERS = ("system:kube-controller-manager", "system:kube-scheduler", "system:c
 _READERS = ("system:kube-controller-manager", *(_ACCOUNT + name for name in _CONTROLLERS))
 _SLICERS = (f"{_ACCOUNT}endpoint-controller", f"{_ACCOUNT}endpointslice-controller")
 _PROXIES = ("system:kube-proxy", f"{_ACCOUNT}kube-proxy")
-_LANNER = "system:serviceaccount:lanner:lanner"
 
 NOISE: tuple[Noise, ...] = (
     Noise(
@@ -131,16 +130,6 @@ NOISE: tuple[Noise, ...] = (
             verbs=["create", "patch", "update"],
         ),
         (_NODE, _ANY_ACCOUNT),
-    ),
-    Noise(
-        "Lanner itself, where it runs under this name with enrichment on.",
-        _out(
-            _some("", "namespaces", "nodes", "pods", "serviceaccounts"),
-            _some("apps", "replicasets"),
-            users=[_LANNER],
-            verbs=_READING,
-        ),
-        (_LANNER,),
     ),
     Noise(
         "Everybody asks whether the server lives.",
