@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.event import Event
-from engine.generate import generate, value_getter
+from engine.generate import comparison, value_getter
 from engine.output import shown_value
 from engine.typed import All, Checked, Const, Either, FieldValue, Negation, Shared, Test, TransformValue
 
@@ -80,7 +80,7 @@ def _unasked(node: Checked) -> Explained:
 
 
 def _test(node: Test, event: Event) -> Explained:
-    result = bool(generate([(True, node)]).call(event))
+    result = comparison(node)(event)
     held = _held(node.left, event)
     if node.right is not None:
         held += f"; {node.right.key} is {_held(node.right, event)}"

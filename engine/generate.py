@@ -51,6 +51,9 @@ _SHORT = 4000
 """Characters of a generated text whose code object is remembered: few conditions are unlike all others in shape."""
 
 
+Predicate = Callable[[Event], bool]
+
+
 @dataclass(slots=True)
 class Function:
     """
@@ -83,10 +86,46 @@ def generate(conditions: Sequence[tuple[Any, Checked]], first: bool = False) -> 
     return Function(text, names, define(text, names, "matches"))
 
 
-def test_function(test: Test) -> Callable[[Event], bool]:
+def predicate(node: Checked, macros: dict[int, Predicate] | None = None) -> Predicate:
+    """
+    Return a condition as a function of the event, made of one generated function a comparison.
+
+    Slower to call than what ``generate`` makes, but cheap to make: comparisons of one shape share their code.
+
+    Args:
+        node: The condition.
+        macros: Functions of macros by identity, shared by the conditions of one call.
+    """
+    macros = {} if macros is None else macros
+    match node:
+        case Test():
+            return comparison(node)
+        case Const(value):
+            return lambda _event: value
+        case Negation(item):
+            inner = predicate(item, macros)
+            return lambda event: not inner(event)
+        case Shared(_, body):
+            if id(body) not in macros:
+                macros[id(body)] = predicate(body, macros)
+            return macros[id(body)]
+        case All(items) | Either(items):
+            inners = [predicate(item, macros) for item in items]
+            decides = isinstance(node, Either)
+            return lambda event: _decided(inners, event, decides)
+
+
+def _decided(inners: Sequence[Predicate], event: Event, decides: bool) -> bool:
+    for inner in inners:
+        if inner(event) is decides:
+            return decides
+    return not decides
+
+
+def comparison(test: Test) -> Predicate:
     """Compile one comparison into a function of the event."""
     writer = Writer(dict(BUILTINS))
-    lines = ["r = e.record", f"return {_Body(writer, Counter()).test(test)}"]
+    lines = ["r = e.record", f"return bool({_Body(writer, Counter()).test(test)})"]
     return writer.define("holds", "e", lines)
 
 

@@ -93,7 +93,7 @@ class Lists:
             Unresolved: They are too many.
         """
         if not any(literal.kind == "bare" and literal.value in self.definitions for literal in values.items):
-            return replace(values, name=None)
+            return values if values.name is None else Values(values.items, None, values.at)
         parts = [self._named(literal) for literal in values.items]
         if not self._fits(sum(map(len, parts)), values.at.span, item):
             raise Unresolved

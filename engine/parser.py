@@ -10,7 +10,7 @@ import threading
 from importlib import resources
 from typing import Any, cast
 
-from lark import Lark, Token, Transformer, v_args
+from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from engine.diagnostics import Diagnostic, SourceText
@@ -35,6 +35,8 @@ from engine.tree import (
 CODE = "LOAD_ERR_COMPILE_CONDITION"
 MAX_DEPTH = 200
 """Nested parentheses a condition may have (upstream stops at about as many, spec: rule-language 1.2)."""
+_LEVELS = 3
+"""Levels of a tree that one parenthesis can make: 'or', 'and' and 'not'."""
 
 
 class ParseFailure(Exception):
@@ -138,7 +140,10 @@ def split_argument(raw: str, at: At) -> tuple[str, str | None]:
     return name, argument
 
 
-@v_args(inline=True)
+_Parts = list[Any]
+"""What a grammar rule is made of: nodes, and the tokens that the lexer found."""
+
+
 class _Builder(Transformer[Token, Any]):
     """Nodes from grammar rules; ``text`` is the text being parsed."""
 
@@ -149,85 +154,76 @@ class _Builder(Transformer[Token, Any]):
         return At(self.text, start, start + len(token))
 
     def _between(self, first: Any, last: Any) -> At:
-        return At(self.text, first.at.start, last.at.end)
+        """Return the place from one node or token to another."""
+        begins = self._at(first) if isinstance(first, Token) else first.at
+        ends = self._at(last) if isinstance(last, Token) else last.at
+        return At(self.text, begins.start, ends.end)
 
-    def _span(self, first: Token, last: Token) -> At:
-        return At(self.text, self._at(first).start, self._at(last).end)
+    def or_expr(self, parts: _Parts) -> Or:
+        return Or(tuple(parts[::2]), self._between(parts[0], parts[-1]))
 
-    def same(self, node: Any) -> Any:
-        return node
+    def and_expr(self, parts: _Parts) -> And:
+        return And(tuple(parts[::2]), self._between(parts[0], parts[-1]))
 
-    condition = item = template = value = values = targ = number_rhs = string_rhs = list_rhs = mod_rhs = same
-
-    def or_expr(self, *parts: Any) -> Node:
-        return self._chain(Or, parts)
-
-    def and_expr(self, *parts: Any) -> Node:
-        return self._chain(And, parts)
-
-    def _chain(self, kind: type[And] | type[Or], parts: tuple[Any, ...]) -> Node:
-        nodes = parts[::2]
-        if len(nodes) == 1:
-            return cast("Node", nodes[0])
-        return kind(nodes, self._between(nodes[0], nodes[-1]))
-
-    def nots(self, *parts: Any) -> tuple[int, Token]:
+    def nots(self, parts: _Parts) -> tuple[int, Token]:
         return (1, parts[0]) if len(parts) == 1 else (parts[0][0] + 1, parts[0][1])
 
-    def not_expr(self, nots: tuple[int, Token], node: Node) -> Node:
-        count, first = nots
-        return Not(node, At(self.text, self._at(first).start, node.at.end)) if count % 2 else node
+    def negation(self, parts: _Parts) -> Node:
+        (count, first), node = parts
+        return Not(node, self._between(first, node)) if count % 2 else cast("Node", node)
 
-    def paren(self, _open: Token, node: Node, _close: Token) -> Node:
-        return node
+    def paren(self, parts: _Parts) -> Node:
+        return cast("Node", parts[1])
 
-    def macro(self, name: Token) -> MacroRef:
-        return MacroRef(str(name), self._at(name))
+    def macro(self, parts: _Parts) -> MacroRef:
+        return MacroRef(str(parts[0]), self._at(parts[0]))
 
-    def exists(self, left: FieldRef | Transform, word: Token) -> Compare:
-        return Compare(left, "exists", "", None, At(self.text, left.at.start, self._at(word).end))
+    def exists(self, parts: _Parts) -> Compare:
+        return Compare(parts[0], "exists", "", None, self._between(*parts))
 
-    def compare(self, left: FieldRef | Transform, op: Token, right: Any) -> Compare:
+    def compare(self, parts: _Parts) -> Compare:
+        left, op, right = parts
         return Compare(left, "=" if op == "==" else str(op), "", right, self._between(left, right))
 
-    def compare_modified(self, left: FieldRef | Transform, op: Token, modifier: Token, right: Values) -> Compare:
+    def compare_modified(self, parts: _Parts) -> Compare:
+        left, op, modifier, right = parts
         return Compare(left, "=" if op == "==" else str(op), str(modifier), right, self._between(left, right))
 
-    def field(self, token: Token) -> FieldRef:
-        at = self._at(token)
-        return FieldRef(*split_argument(str(token), at), at)
+    def field(self, parts: _Parts) -> FieldRef:
+        at = self._at(parts[0])
+        return FieldRef(*split_argument(str(parts[0]), at), at)
 
-    def transformer(self, name: Token, *rest: Any) -> Transform:
-        tokens = [part for part in rest if isinstance(part, Token) and part.type in ("RPAR", "SELECTOR")]
-        args = tuple(part for part in rest if not isinstance(part, Token))
-        selector = None
-        if tokens[-1].type == "SELECTOR":
-            selector = split_argument(str(tokens[-1]), self._at(tokens[-1]))[1]
-        return Transform(str(name)[:-1], args, selector, self._span(name, tokens[-1]))
+    def transformer(self, parts: _Parts) -> Transform:
+        args = tuple([part for part in parts if not isinstance(part, Token)])
+        selector, last = None, parts[-1]
+        if last.type == "SELECTOR":
+            selector = split_argument(str(last), self._at(last))[1]
+        return Transform(str(parts[0])[:-1], args, selector, self._between(parts[0], last))
 
-    def items(self, *parts: Any) -> Items:
-        return Items(tuple(p for p in parts if not isinstance(p, Token)), self._span(parts[0], parts[-1]))
+    def items(self, parts: _Parts) -> Items:
+        return Items(tuple([part for part in parts if not isinstance(part, Token)]), self._between(parts[0], parts[-1]))
 
-    def val(self, word: Token, name: Token, close: Token) -> FieldRef:
-        return FieldRef(*split_argument(str(name), self._at(name)), self._span(word, close))
+    def val(self, parts: _Parts) -> FieldRef:
+        word, name, close = parts
+        return FieldRef(*split_argument(str(name), self._at(name)), self._between(word, close))
 
-    def named_list(self, name: Token) -> Values:
-        at = self._at(name)
-        return Values((Literal(str(name), "bare", at),), str(name), at)
+    def named_list(self, parts: _Parts) -> Values:
+        name = self.bare(parts)
+        return Values((name,), name.value, name.at)
 
-    def list(self, *parts: Any) -> Values:
-        items = tuple(part for part in parts if not isinstance(part, Token))
-        return Values(items, None, self._span(parts[0], parts[-1]))
+    def list(self, parts: _Parts) -> Values:
+        items = tuple([part for part in parts if not isinstance(part, Token)])
+        return Values(items, None, self._between(parts[0], parts[-1]))
 
-    def bare(self, token: Token) -> Literal:
-        return Literal(str(token), "bare", self._at(token))
+    def bare(self, parts: _Parts) -> Literal:
+        return Literal(str(parts[0]), "bare", self._at(parts[0]))
 
-    def quoted(self, token: Token) -> Literal:
-        at = self._at(token)
-        return Literal(_unquote(str(token), at), "quoted", at)
+    def quoted(self, parts: _Parts) -> Literal:
+        at = self._at(parts[0])
+        return Literal(_unquote(str(parts[0]), at), "quoted", at)
 
-    def number(self, token: Token) -> Literal:
-        return Literal(str(token), "number", self._at(token))
+    def number(self, parts: _Parts) -> Literal:
+        return Literal(str(parts[0]), "number", self._at(parts[0]))
 
 
 _local = threading.local()
@@ -253,33 +249,33 @@ def _machine() -> tuple[Lark, _Builder]:
 _PARENS = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|["'].*|[()]""", re.DOTALL)
 
 
-def _not_too_deep(tree: Any) -> Any:
-    found = below(tree, MAX_LEVELS)
-    if found is not None:
-        message = f"'and', 'or', 'not' and transformers are nested more than {MAX_LEVELS} levels deep"
-        raise failure("too-deep", message, found.at)
-    return tree
-
-
-def _check_depth(text: SourceText) -> None:
-    depth = 0
+def _parens(text: SourceText) -> int:
+    """Count how deep parentheses are nested, so that what is too deep is told before it is parsed."""
+    depth = deepest = 0
     for found in _PARENS.finditer(text.text):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
+        deepest = max(deepest, depth)
         if depth > MAX_DEPTH:
             at = At(text, found.start(), found.end())
             raise failure("too-deep", f"parentheses are nested more than {MAX_DEPTH} deep", at)
+    return deepest
 
 
 def _parse(text: SourceText, start: str) -> Any:
-    _check_depth(text)
+    depth = _parens(text)
     lark, builder = _machine()
     builder.text = text
     try:
-        return _not_too_deep(lark.parse(text.text, start=start))
+        tree: Any = lark.parse(text.text, start=start)
     except UnexpectedInput as problem:
         raise _explain(text, problem) from None
     finally:
         builder.text = SourceText("")
+    found = below(tree, MAX_LEVELS) if (depth + 2) * _LEVELS > MAX_LEVELS else None
+    if found is not None:
+        message = f"'and', 'or', 'not' and transformers are nested more than {MAX_LEVELS} levels deep"
+        raise failure("too-deep", message, found.at)
+    return tree
 
 
 _EXPECTED = (

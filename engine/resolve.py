@@ -223,7 +223,8 @@ class Resolver:
     def _compare(self, node: Compare, item: tuple[str, str]) -> Compare:
         match node.right:
             case Values():
-                return replace(node, right=self.lists.open(node.right, item))
+                right = self.lists.open(node.right, item)
+                return node if right is node.right else replace(node, right=right)
             case Literal(value, "bare", at) if value in self.lists:
                 return replace(node, right=self._single(value, at, item))
             case _:

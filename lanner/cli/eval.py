@@ -13,7 +13,7 @@ from engine.diagnostics import Diagnostic, SourceText
 from engine.event import Event
 from engine.explain import Explained, decider, explain
 from engine.fields import FieldCatalog
-from engine.generate import generate
+from engine.generate import Predicate, generate, predicate
 from engine.render import printable
 from engine.typed import Checked
 from lanner.errors import Exit, RulesError, UserError
@@ -177,7 +177,7 @@ def _answer(case: dict[str, Any], catalog: FieldCatalog, compiled: Callable[...,
         return {"error": _error(problem.diagnostic)}
     if case.get("event") is None:
         return {"ok": True}
-    return {"result": bool(call(_event(case["event"], case["source"])))}
+    return {"result": call(_event(case["event"], case["source"]))}
 
 
 def _case(line: str) -> dict[str, Any]:
@@ -201,8 +201,8 @@ def _vocabulary(names: str) -> Vocabulary:
     return Vocabulary(macros, lists)
 
 
-def _compiled(condition: str, source: str, names: str, catalog: FieldCatalog) -> Callable[[Event], Any]:
-    return generate([(True, check_condition(SourceText(condition), source, catalog, _vocabulary(names)))]).call
+def _compiled(condition: str, source: str, names: str, catalog: FieldCatalog) -> Predicate:
+    return predicate(check_condition(SourceText(condition), source, catalog, _vocabulary(names)))
 
 
 def _error(found: Diagnostic) -> dict[str, Any]:
