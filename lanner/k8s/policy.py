@@ -212,9 +212,11 @@ def read(text: str, name: str) -> Policy:
     try:
         root = parse(text, name)
         value = plain(root)
-        _refuse_repeats(root)
+        _refuse_repeats(root, set())
     except ConfigError as error:
         raise PolicyError(str(error)) from None
+    except RecursionError:
+        raise PolicyError(f"{name}: nested too deep for an audit policy") from None
     lines = _lines(root)
     try:
         written = msgspec.convert(value, _WrittenPolicy)
@@ -235,12 +237,14 @@ def _lines(root: yaml.MappingNode) -> list[int]:
     return [node.start_mark.line + 1 for node in rules.value] if isinstance(rules, yaml.SequenceNode) else []
 
 
-def _refuse_repeats(node: yaml.Node) -> None:
+def _refuse_repeats(node: yaml.Node, seen: set[int]) -> None:
     """Raise ConfigError where a key is given twice: an API server takes one of them with only a line in its log."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     below = [value for _, value in pairs(node)] if isinstance(node, yaml.MappingNode) else node.value
-    if isinstance(below, list):
-        for child in below:
-            _refuse_repeats(child)
+    for child in below if isinstance(below, list) else ():
+        _refuse_repeats(child, seen)
 
 
 def _entry(rule: _Written, everywhere: frozenset[str], line: int) -> Entry:
