@@ -111,7 +111,7 @@ class Thread:
         exe_flags: Bits of execve's ``flags`` parameter (spec: events.yaml, execve_flags).
         exe_ino, exe_ctime_ns, exe_mtime_ns: Of the executable's inode.
         pidns_start_ns: Start of the first process of its pid namespace.
-        fd_limit, vm_size, vm_rss, vm_swap, faults_major, faults_minor: Figures of the last exec or clone; kB where sizes.
+        fd_limit, vm_size, vm_rss, vm_swap, faults_major, faults_minor: As of the last exec or clone; sizes in kB.
         container_id: Full id, "" for the host, None when not looked up yet.
         exited_ns: When it ended; 0 while it lives.
         descriptors: By number; shared by the threads of one process. Empty where the driver resolves at event time.
