@@ -6,10 +6,30 @@ getters of the source's fields, never copied into it.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 Record = dict[str, Any]
 """A decoded JSON object (or, for host events, the parameters of one call)."""
+
+LATE_AFTER_NS = 24 * 3600 * 1_000_000_000
+"""Nanoseconds from an event until it was received beyond which it is late, unless the source is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """
+    How events came in; all events of a payload share one.
+
+    Attributes:
+        time_ns: When they were received, nanoseconds since the Unix epoch.
+        replay: Whether they were read back from an archive, so that their time says nothing about their way.
+        late_after_ns: Nanoseconds from an event until then beyond which it is late.
+    """
+
+    time_ns: int
+    replay: bool = False
+    late_after_ns: int = LATE_AFTER_NS
 
 
 class Event:
@@ -24,9 +44,10 @@ class Event:
             decoding the whole can wait until a rule asks for it.
         num: Sequence number in this run, from 1; given by the pipeline.
         origin: Where the record came from, for people (file, object key, peer); "" when unknown.
+        receipt: How it came in; None when nobody has said.
     """
 
-    __slots__ = ("_uid", "head", "num", "origin", "record", "source", "time_ns")
+    __slots__ = ("_uid", "head", "num", "origin", "receipt", "record", "source", "time_ns")
 
     def __init__(
         self,
@@ -42,6 +63,7 @@ class Event:
         self.head = record
         self.origin = origin
         self.num = 1
+        self.receipt: Receipt | None = None
         self._uid = uid
 
     @property

@@ -69,7 +69,13 @@ CANONICAL: tuple[Canonical, ...] = (
     _one("evt.pod", "Pod in or to which it happened, or the ECS task."),
     _many("evt.images", "Machine or container images involved."),
     _one("evt.uid", "Identity of the event, equal for each delivery of it."),
-    _one("evt.delay", "Time from the event until it was received.", Type.RELTIME),
+    _one("evt.delay", "Nanoseconds from the event until it was received; absent for replays.", Type.RELTIME),
+    _one(
+        "evt.late",
+        "Whether it was received later than the source regards as usual, by default a day; absent for replays.",
+        Type.BOOL,
+    ),
+    _one("evt.replay", "Whether it was read back from an archive (files, back-fill of a bucket).", Type.BOOL),
     _many("evt.ips", "Every IP address found anywhere in the record.", Type.IPADDR),
     _many("evt.users", "Every user name found anywhere in the record."),
     _many("evt.arns", "Every AWS resource name (ARN) found anywhere in the record."),
@@ -84,9 +90,28 @@ def _absent(event: Event) -> None:
     return None
 
 
+def _delay(event: Event) -> int | None:
+    receipt = event.receipt
+    if receipt is None or receipt.replay or receipt.time_ns < event.time_ns:
+        return None
+    return receipt.time_ns - event.time_ns
+
+
+def _late(event: Event) -> bool | None:
+    receipt = event.receipt
+    return None if receipt is None or receipt.replay else receipt.time_ns - event.time_ns > receipt.late_after_ns
+
+
+def _replay(event: Event) -> bool | None:
+    return event.receipt.replay if event.receipt else None
+
+
+_OF_ALL: dict[str, Getter] = {"evt.delay": _delay, "evt.late": _late, "evt.replay": _replay}
+
+
 def canonical_fields(getters: Mapping[str, Getter | tuple[str, ...]]) -> list[Field]:
     """
-    Return the rows of all canonical fields for one source.
+    Return the rows of all canonical fields for one source; how events were received every source answers alike.
 
     Args:
         getters: For each name that the source can answer its getter, or the path in the record where its text is.
@@ -97,7 +122,7 @@ def canonical_fields(getters: Mapping[str, Getter | tuple[str, ...]]) -> list[Fi
     unknown = getters.keys() - {row.name for row in CANONICAL}
     if unknown:
         raise ValueError(f"not canonical: {', '.join(sorted(unknown))}")
-    return [_field(row, getters.get(row.name, _absent)) for row in CANONICAL]
+    return [_field(row, getters.get(row.name, _OF_ALL.get(row.name, _absent))) for row in CANONICAL]
 
 
 def _field(row: Canonical, answer: Getter | tuple[str, ...]) -> Field:

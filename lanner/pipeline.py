@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
+from collections.abc import Sequence
 
 from engine.alert import Alert
+from engine.event import Event, Receipt
 from ingest.base import Batch, Source
 from lanner.custody import Custody
 from lanner.detect import Detector
@@ -59,6 +62,7 @@ class Pipeline:
             _log.info("%s: batches are taken again; %d went back", name, back)
 
     async def _alerts(self, batch: Batch) -> list[Alert]:
+        _stamp(batch.events)
         alerts: list[Alert] = []
         for start in range(0, len(batch.events), _SLICE):
             alerts += self._detector.alerts(batch.events[start : start + _SLICE])
@@ -80,3 +84,11 @@ class Pipeline:
         except Exception:
             self.counters["ack_errors"] += 1
             _log.exception("%s: a batch could not be given back", name)
+
+
+def _stamp(events: Sequence[Event]) -> None:
+    """Say of events whose source has not said it that they were received now."""
+    if events and events[0].receipt is None:
+        receipt = Receipt(time.time_ns())
+        for event in events:
+            event.receipt = receipt

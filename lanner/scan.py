@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from engine.alert import Alert
+from engine.event import Receipt
 from lanner.detect import Detector
 from lanner.files import Unreadable, read_events
 
@@ -71,5 +72,8 @@ class Scan:
         for decoded in read_events(path, self.source, self.advance):
             for reason, detail in decoded.skipped:
                 self.outcome.skip(reason, f"{path}: {detail}")
+            receipt = Receipt(time.time_ns(), replay=True)
+            for event in decoded.events:
+                event.receipt = receipt
             for start in range(0, len(decoded.events), _SLICE):
                 yield self.detector.alerts(decoded.events[start : start + _SLICE])

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from ingest.base import Batch, Health, SourceError
@@ -185,12 +186,14 @@ class S3Source:
         return None
 
     async def _begin_all(self, root: Root) -> None:
-        objects = wanted_objects(self._bucket, root, self._selection, self._checkpoint.since(root))
+        since = self._checkpoint.since(root)
+        objects = wanted_objects(self._bucket, root, self._selection, since)
+        replay = not self._options.follow or (since is None and self.counters["listings"] == 1)
         async with contextlib.aclosing(objects):
             async for ref, storage in objects:
                 if self._stopping.is_set():
                     return
-                await self._begin(root, ref, storage)
+                await self._begin(root, replace(ref, replay=replay), storage)
 
     async def _begin(self, root: Root, ref: ObjectRef, storage: str) -> None:
         if not self._intake.wanted(ref.key) or not self._checkpoint.begin(root, ref.key, ref.etag):

@@ -1,11 +1,12 @@
 """Events on their way to the pipeline: repeats left out, cut into batches, and followed until they are settled."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.event import Event
+from engine.event import LATE_AFTER_NS, Event, Receipt
 from ingest.base import Batch
 from ingest.cloudtrail.budget import Budget
 from ingest.cloudtrail.dedup import Claim, Seen
@@ -35,21 +36,40 @@ class Deliveries:
     Where inputs put events and the pipeline takes batches.
 
     Args:
-        counters: Gets ``events``, ``events_duplicate``, ``events_skipped:insight``, ``batches_refused``.
+        counters: Gets ``events``, ``events_duplicate``, ``events_late``, ``events_skipped:insight``,
+            ``batches_refused``.
         budget: Gets the bytes of an input back when its last batch is settled.
+        insights: Whether Insights events are handed on.
+        late_after_ns: Nanoseconds after which an event counts as late.
     """
 
-    def __init__(self, counters: Counter[str], seen: Seen, budget: Budget, insights: bool = True) -> None:
+    def __init__(
+        self,
+        counters: Counter[str],
+        seen: Seen,
+        budget: Budget,
+        insights: bool = True,
+        late_after_ns: int = LATE_AFTER_NS,
+    ) -> None:
         self._counters = counters
         self._seen = seen
         self._budget = budget
         self._insights = insights
+        self._late_after_ns = late_after_ns
         self._ready: asyncio.Queue[Batch | None] = asyncio.Queue()
         self._error: Exception | None = None
         self._room = asyncio.Semaphore(_WAITING_BATCHES)
 
-    async def put(self, events: Sequence[Event], taken: int = 0) -> Delivery:
-        """Hand events to the pipeline, waiting for room; ``taken`` is what they occupy of the budget."""
+    async def put(self, events: Sequence[Event], taken: int = 0, replay: bool = False) -> Delivery:
+        """
+        Hand events to the pipeline, waiting for room.
+
+        Args:
+            events: Of one input, received just now.
+            taken: What they occupy of the budget.
+            replay: Whether they are read back from an archive.
+        """
+        self._stamp(events, Receipt(time.time_ns(), replay, self._late_after_ns))
         delivery = Delivery()
         try:
             for chunk in _chunks(events):
@@ -62,6 +82,15 @@ class Deliveries:
         finally:
             _when_settled(delivery.claims, self._budget, taken)
         return delivery
+
+    def _stamp(self, events: Sequence[Event], receipt: Receipt) -> None:
+        oldest = 0 if receipt.replay else receipt.time_ns - receipt.late_after_ns
+        late = 0
+        for event in events:
+            event.receipt = receipt
+            late += event.time_ns < oldest
+        if late:
+            self._counters["events_late"] += late
 
     async def _put(self, events: Sequence[Event], claim: Claim) -> None:
         fresh = [event for event in events if self._is_fresh(event, claim)]

@@ -90,7 +90,9 @@ class Intake:
         self.denied = denied
         self.stopping = asyncio.Event()
         seen_events = Seen(dedup.events, dedup.ttl)
-        self.deliveries = Deliveries(counters, seen_events, self.budget, options.insight_events == "emit")
+        late_after_ns = round(options.late_after * 1e9)
+        insights = options.insight_events == "emit"
+        self.deliveries = Deliveries(counters, seen_events, self.budget, insights, late_after_ns)
 
     async def message(self, body: str, origin: str) -> list[Part]:
         """Read everything a message asks for and hand its events on."""
@@ -155,7 +157,7 @@ class Intake:
                 return Part(self._failed(ref, error), claim=claim)
         self._readable()
         outcome = Outcome(Fate.POISON, loaded.damage, f"{ref.uri}: {loaded.detail}") if loaded.damage else DONE
-        return Part(outcome, await self.deliveries.put(loaded.events, loaded.taken), claim)
+        return Part(outcome, await self.deliveries.put(loaded.events, loaded.taken, ref.replay), claim)
 
     def _failed(self, ref: ObjectRef, error: ObjectError) -> Outcome:
         match error.fault:

@@ -42,6 +42,7 @@ class ObjectRef:
         region: Region of the bucket when the notification tells, else "".
         size: Bytes, None when not told.
         encoded_key: The key as it was written, where decoding changed it; "" otherwise.
+        replay: Whether it was found in the bucket's past instead of being announced.
     """
 
     bucket: str
@@ -53,6 +54,7 @@ class ObjectRef:
     sequencer: str = ""
     event_time: str = ""
     encoded_key: str = ""
+    replay: bool = False
 
     @property
     def uri(self) -> str:

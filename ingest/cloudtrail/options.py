@@ -44,6 +44,7 @@ class ObjectOptions:
         include_keys: Regular expressions; a key must match one. Empty means CloudTrail's own file names.
         exclude_keys: Regular expressions; a key that matches one is never read.
         insight_events: Whether CloudTrail Insights events reach the rules.
+        late_after: From an event until it was received beyond which it is late: ``evt.late`` and a count, nothing more.
     """
 
     concurrency: int = 32
@@ -53,6 +54,7 @@ class ObjectOptions:
     include_keys: tuple[str, ...] = ()
     exclude_keys: tuple[str, ...] = ()
     insight_events: Literal["emit", "skip"] = "emit"
+    late_after: float = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)

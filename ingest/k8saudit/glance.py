@@ -66,6 +66,7 @@ class RawEvent(Event):
         self.head = head
         self.origin = origin
         self.num = 1
+        self.receipt = None
         self._uid = event_uid
         self._raw = raw
         self._notes: tuple[tuple[str, str], ...] = ()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.event import Event
+from engine.event import Event, Receipt
 from ingest.canonical import CANONICAL, canonical_fields
 from tests.shared import SHARED, needs_shared
 
@@ -39,3 +39,27 @@ def test_no_name_is_one_that_falco_has() -> None:
     names = json.loads((SHARED / "oracle/fields/names.json").read_text())["names"]
     falco = {name for source in names.values() for name in source}
     assert not falco & {row.name for row in CANONICAL}
+
+
+def received(time_ns: int, receipt: Receipt | None) -> dict[str, object]:
+    event = Event("s", time_ns, {}, "id")
+    event.receipt = receipt
+    rows = {row.name: row for row in canonical_fields({})}
+    asked = ((name, rows[name].get) for name in ("evt.delay", "evt.late", "evt.replay"))
+    return {name: get(event) for name, get in asked if get}
+
+
+def test_how_an_event_was_received_is_told_alike_by_all_sources() -> None:
+    day = 24 * 3600 * 10**9
+    assert received(5, Receipt(12)) == {"evt.delay": 7, "evt.late": False, "evt.replay": False}
+    assert received(5, Receipt(5 + day + 1)) == {"evt.delay": day + 1, "evt.late": True, "evt.replay": False}
+    assert received(5, Receipt(12, late_after_ns=6)) == {"evt.delay": 7, "evt.late": True, "evt.replay": False}
+
+
+def test_a_replay_has_no_delay_and_is_never_late() -> None:
+    assert received(5, Receipt(10**18, replay=True)) == {"evt.delay": None, "evt.late": None, "evt.replay": True}
+
+
+def test_nothing_is_said_of_an_event_that_nobody_received_or_that_comes_from_the_future() -> None:
+    assert received(5, None) == {"evt.delay": None, "evt.late": None, "evt.replay": None}
+    assert received(5, Receipt(4)) == {"evt.delay": None, "evt.late": False, "evt.replay": False}

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from engine.alert import Alert
 from engine.evaluate import Engine
-from engine.event import Event
+from engine.event import Event, Receipt
 from engine.load import LoadOptions, load_rules
 from engine.rulefile import RuleFile
 from ingest.base import Batch, Health
@@ -254,3 +255,16 @@ async def test_an_output_closed_by_its_reader_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputClosed):
         await direct.take([alert(1)])
     assert direct.closed.is_set()
+
+
+async def test_events_are_stamped_when_their_source_has_not_said_when_they_came(detector: Detector) -> None:
+    told, untold = made(1), made(2)
+    told.receipt = receipt = Receipt(7, replay=True)
+    before = time.time_ns()
+
+    await Pipeline(detector, Direct([ListOutput()], Counter())).consume(ListSource([told], [untold]))
+
+    assert told.receipt is receipt
+    assert untold.receipt
+    assert before <= untold.receipt.time_ns <= time.time_ns()
+    assert not untold.receipt.replay

@@ -245,3 +245,19 @@ def test_a_folder_without_files_of_events_is_said_to_hold_none(tmp_path: Path) -
     done = lanner("scan", str(tmp_path))
     assert done.returncode == 0
     assert "no file was found: of a folder the .json, .jsonl, .ndjson and .log files are read" in done.stderr
+
+
+def test_events_of_files_are_replays(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("""
+- rule: Replay
+  desc: d
+  condition: evt.replay = true and not evt.delay exists and not evt.late = true
+  output: replayed %evt.replay %evt.delay
+  priority: INFO
+  source: any
+""")
+    (tmp_path / "trail.json").write_text(json.dumps(ct_record()))
+    (tmp_path / "audit.log").write_text(json.dumps(audit_event()))
+    done = lanner("scan", tmp_path / "trail.json", tmp_path / "audit.log", "-r", rules)
+    assert done.stdout.count("replayed true <NA>") == 2

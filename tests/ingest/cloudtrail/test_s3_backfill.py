@@ -344,3 +344,34 @@ async def test_a_checkpoint_that_is_no_database_is_refused(aws: Aws, tmp_path: P
 
     with pytest.raises(SourceError, match="checkpoint"):
         await read_all(replace(OPTIONS, checkpoint=str(tmp_path / "trail.db")))
+
+
+def replayed(run: Run[S3Source]) -> dict[int, bool]:
+    return {int(event.uid[-12:]): bool(event.receipt and event.receipt.replay) for event in run.events}
+
+
+async def test_what_a_bucket_held_is_a_replay_and_what_comes_is_not(aws: Aws, tmp_path: Path) -> None:
+    aws.bucket()
+    store(aws, range(2))
+    options = replace(OPTIONS, checkpoint=str(tmp_path / "checkpoint"))
+
+    async with following(options) as run:
+        await run.until_count("objects:done", 2)
+        store(aws, range(2, 3))
+        await run.until_count("objects:done", 3)
+    assert replayed(run) == {0: True, 1: True, 2: False}
+    assert run.source.counters["events_late"] == 1
+
+    store(aws, range(3, 4))
+    async with following(options) as run:  # it came while nobody looked
+        await run.until_count("objects:done", 1)
+    assert replayed(run) == {3: False}
+
+
+async def test_all_of_a_single_run_is_a_replay(aws: Aws, tmp_path: Path) -> None:
+    aws.bucket()
+    options = replace(OPTIONS, checkpoint=str(tmp_path / "checkpoint"))
+    store(aws, range(1))
+    assert replayed(await read_all(options)) == {0: True}
+    store(aws, range(1, 2))
+    assert replayed(await read_all(options)) == {1: True}

@@ -4,12 +4,16 @@ import asyncio
 import gzip
 import json
 import logging
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.event import Event
 from ingest.base import Batch
+from ingest.cloudtrail.fields import cloudtrail_table
 from ingest.cloudtrail.options import ObjectOptions
 from ingest.cloudtrail.sqs import SqsSource
 from tests.ingest.cloudtrail.support import (
@@ -572,3 +576,41 @@ async def test_stopping_twice_or_before_anything_came_is_harmless(aws: Aws) -> N
     await run.source.stop(1)
 
     assert run.events == []
+
+
+async def test_events_tell_when_they_were_received_and_late_ones_are_counted(aws: Aws) -> None:
+    aws.bucket()
+    url = aws.queue()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    aws.announce(url, aws.put(trail_key("file"), [trail_record(1), trail_record(2, eventTime=now)]))
+    before = time.time_ns()
+
+    async with running(quick(url)) as run:
+        await run.until_count("messages:deleted", 1)
+
+    old, new = sorted(run.events, key=lambda event: event.time_ns)
+    assert run.source.counters["events_late"] == 1
+    assert [_ask("evt.late", event) for event in (old, new)] == [True, False]
+    assert _ask("evt.replay", old) is False
+    assert new.receipt
+    assert before <= new.receipt.time_ns <= time.time_ns()
+    assert _ask("evt.delay", new) == new.receipt.time_ns - new.time_ns
+
+
+async def test_how_late_is_late_can_be_told(aws: Aws) -> None:
+    url = aws.queue()
+    aws.send(url, trail_record(1))
+
+    async with running(quick(url, objects=ObjectOptions(late_after=50 * 365 * 24 * 3600.0))) as run:
+        await run.until_count("messages:deleted", 1)
+
+    assert _ask("evt.late", run.events[0]) is False
+
+
+def _ask(name: str, event: Event) -> Any:
+    get = FIELDS[name].get
+    assert get
+    return get(event)
+
+
+FIELDS = {row.name: row for row in cloudtrail_table(()).fields.values()}
