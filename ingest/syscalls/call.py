@@ -7,7 +7,7 @@ the state engine replaces objects in its tables, so that an event keeps telling 
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 UNKNOWN = -1
 """A namespaced id, login uid or descriptor number that nobody knows."""
@@ -114,6 +114,9 @@ class Thread:
         fd_limit, vm_size, vm_rss, vm_swap, faults_major, faults_minor: As of the last exec or clone; sizes in kB.
         container_id: Full id, "" for the host, None when not looked up yet.
         exited_ns: When it ended; 0 while it lives.
+        subreaper: Whether it takes in the orphans among its descendants.
+        since_ns: Time of the event from which on these facts hold; 0 for what was there before the first event.
+        previous: The same thread before that, kept for a short while for events that are evaluated later; else None.
         descriptors: By number; shared by the threads of one process. Empty where the driver resolves at event time.
     """
 
@@ -152,7 +155,32 @@ class Thread:
     faults_minor: int = 0
     container_id: str | None = None
     exited_ns: int = 0
+    subreaper: bool = False
+    since_ns: int = 0
+    previous: "Thread | None" = field(default=None, repr=False, compare=False)
     descriptors: dict[int, Descriptor] = field(default_factory=dict)
+
+
+class Seen(NamedTuple):
+    """
+    What the kernel said of the thread when the event happened; wins over what the tables remember.
+
+    Attributes:
+        pid: Its process.
+        start_ns: Its start, nanoseconds since the epoch.
+        ptid: Thread id of its process's parent.
+        uid, gid: Effective ids.
+        login_uid: Audit login uid, -1 unset.
+        comm: Kernel name, "" when not told.
+    """
+
+    pid: int
+    start_ns: int
+    ptid: int
+    uid: int
+    gid: int
+    login_uid: int = UNKNOWN
+    comm: str = ""
 
 
 class Call:
@@ -169,11 +197,13 @@ class Call:
         thread: The thread at that time; None when unknown.
         fd: The descriptor that the call touched (the new one for calls that make one); None when none or unknown.
         num: Position in a capture file, 0 for live events.
-        extra: Facts that only some drivers know, by field name (``fd.realpath``); None when there are none.
+        seen: Facts of the thread that the driver got with the event; None when it has none.
+        extra: Facts that only some drivers know, by field name (``fd.realpath``, ``proc.cwd``); the directory of a
+            parameter that holds a descriptor under that parameter's name (``dirfd``). None when there are none.
         table: The state engine's thread table, for ancestors.
     """
 
-    __slots__ = ("cpu", "extra", "fd", "name", "num", "params", "table", "thread", "tid", "time_ns")
+    __slots__ = ("cpu", "extra", "fd", "name", "num", "params", "seen", "table", "thread", "tid", "time_ns")
 
     def __init__(self, name: str, params: tuple[Any, ...], time_ns: int, tid: int, cpu: int = 0) -> None:
         self.name = name
@@ -184,5 +214,6 @@ class Call:
         self.thread: Thread | None = None
         self.fd: Descriptor | None = None
         self.num = 0
+        self.seen: Seen | None = None
         self.extra: dict[str, Any] | None = None
         self.table: Any = None
