@@ -14,9 +14,9 @@ import msgspec
 
 from engine.event import Event
 from ingest.base import Batch, Health, SourceError
-from ingest.k8saudit.logfile import Chunk, LogFile, Position
 from ingest.k8saudit.record import SOURCE
 from ingest.k8saudit.shapes import decode
+from ingest.logfile import Chunk, LogFile, Position
 
 log = logging.getLogger("lanner.k8saudit")
 

@@ -18,7 +18,7 @@ CLIENTS = {
     "syscalls": {"bcc", "kubernetes"},
 }
 SHARED_BY_SOURCES = {"ingest.base", "ingest.canonical", "ingest.indicators", "ingest.jsonfields", "ingest.payload"}
-SHARED_BY_SOURCES |= {"ingest.timestamps"}
+SHARED_BY_SOURCES |= {"ingest.logfile", "ingest.timestamps"}
 
 
 def modules(*folders: str) -> list[Path]:

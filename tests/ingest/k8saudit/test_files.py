@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest import logfile
 from ingest.base import Batch, SourceError
-from ingest.k8saudit import files, logfile
+from ingest.k8saudit import files
 from ingest.k8saudit.files import LogOptions, LogSource
 from tests.ingest.k8saudit.receiver import Settle, acknowledge
 from tests.ingest.k8saudit.samples import audit, body
@@ -130,6 +131,21 @@ async def test_several_renamed_logs_are_read_in_their_order(path: Path) -> None:
             path.rename(path.with_name(f"audit-2026-01-02T03-04-0{number}.000.log"))
             append(path, lines(name))
         await running.until(["a", "b", "c", "d"])
+
+
+async def test_logs_renamed_by_number_are_read_in_their_order(path: Path) -> None:
+    append(path, lines("a"))
+    async with following(path) as running:
+        await running.until(["a"])
+        for name in "bcd":
+            for number in (2, 1):
+                old = path.with_name(f"{path.name}.{number}")
+                if old.exists():
+                    old.rename(path.with_name(f"{path.name}.{number + 1}"))
+            path.rename(path.with_name(f"{path.name}.1"))
+            append(path, lines(name))
+        await running.until(["a", "b", "c", "d"])
+        assert running.source.counters["positions_missed"] == 0
 
 
 async def test_a_log_that_is_cut_short_is_read_from_its_start(path: Path) -> None:
