@@ -1,31 +1,14 @@
-"""
-Names of host events, as ``evt.type`` answers them (spec: fields 5.1).
-
-Parameters are listed with the type that ``evt.rawarg`` of their name has: that of the first event with one so named.
-"""
+"""Names of host events, as ``evt.type`` answers them (spec: fields 5.1), and the types of their parameters."""
 
 from engine.fields import Type
+from ingest.syscalls import layouts
 
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SYSCALLS = _names("""
-    open close read write socket bind connect listen send sendto recv recvfrom shutdown getsockname getpeername
-    socketpair setsockopt getsockopt sendmsg sendmmsg recvmsg recvmmsg creat pipe eventfd futex stat lstat fstat
-    stat64 lstat64 fstat64 epoll_wait poll select lseek llseek getcwd chdir fchdir pread pwrite readv writev
-    preadv pwritev signalfd kill tkill tgkill nanosleep timerfd_create inotify_init getrlimit setrlimit prlimit
-    fcntl brk mmap mmap2 munmap splice ptrace ioctl rename renameat symlink symlinkat sendfile quotactl
-    setresuid setresgid close_range setuid setgid getuid geteuid getgid getegid getresuid getresgid clone fork
-    vfork getdents getdents64 setns flock accept semop semctl ppoll mount semget access chroot setsid mkdir
-    rmdir unshare execve setpgid seccomp unlink unlinkat mkdirat openat link linkat fchmodat chmod fchmod
-    renameat2 userfaultfd openat2 mprotect execveat copy_file_range clone3 open_by_handle_at io_uring_setup
-    io_uring_enter io_uring_register mlock munlock mlockall munlockall capset dup2 dup3 dup bpf mlock2 fsconfig
-    epoll_create epoll_create1 chown lchown fchown fchownat umount accept4 umount2 pipe2 inotify_init1 eventfd2
-    signalfd4 prctl memfd_create pidfd_getfd pidfd_open init_module finit_module mknod mknodat newfstatat
-    process_vm_readv process_vm_writev delete_module setreuid setregid keyctl
-""")
+SYSCALLS = layouts.names("syscall")
 """System calls with decoded parameters."""
 
 UNDECODED = _names("""
@@ -62,78 +45,33 @@ UNDECODED = _names("""
 """)
 """System calls known by name only."""
 
-TRACEPOINTS = _names("switch procexit signaldeliver page_fault")
+TRACEPOINTS = layouts.names("tracepoint")
 """Events of the kernel that are no system calls."""
 
-META = _names("""
-    drop procinfo cpu_hotplug notification infra container useradded userdeleted groupadded groupdeleted
-    asyncevent container_removed
-""")
-"""Events made in user space, those of the container runtime included."""
+META = layouts.names("meta") | {"container_removed"}
+"""Events made in user space, those of the container runtime and of plugins included."""
 
-NAMES = SYSCALLS | UNDECODED | TRACEPOINTS | META | {"pluginevent"}
+NAMES = SYSCALLS | UNDECODED | TRACEPOINTS | META
 """All that ``evt.type`` may answer."""
 
-SYNONYMS = {
-    "_llseek": "llseek",
-    "pread64": "pread",
-    "pwrite64": "pwrite",
-    "ugetrlimit": "getrlimit",
-    "prlimit64": "prlimit",
-    "fcntl64": "fcntl",
-    "sched_switch": "switch",
-    "sched_process_exit": "procexit",
-    "sendfile64": "sendfile",
-    "setresuid32": "setresuid",
-    "setresgid32": "setresgid",
-    "setuid32": "setuid",
-    "setgid32": "setgid",
-    "getuid32": "getuid",
-    "geteuid32": "geteuid",
-    "getgid32": "getgid",
-    "getegid32": "getegid",
-    "getresuid32": "getresuid",
-    "getresgid32": "getresgid",
-    "signal_deliver": "signaldeliver",
-    "page_fault_user": "page_fault",
-    "page_fault_kernel": "page_fault",
-}
+SYNONYMS = layouts.synonyms()
 """Kernel names of calls and tracepoints that share the event of another name."""
 
 LITERALS = NAMES | frozenset(SYNONYMS)
 """All that a rule may compare ``evt.type`` with."""
 
-_PARAMETERS = {
-    Type.STRING: """
-    arg2_str comm container_id cwd desc description dir exe filename home json linkpath name newpath oldpath
-    path pathname quotafilepath scope shell special target trusted_exepath uargs value_charbuf
-    """,
+_TYPES = {
+    Type.STRING: "charbuf fspath fsrelpath",
     Type.UINT: """
-    action arg argument cap_effective cap_inheritable cap_permitted clockid cmd core cpu cpu_sys cpu_usr
-    cq_entries creat_flags dev domain dqb_bhardlimit dqb_bsoftlimit dqb_curspace dqb_ihardlimit dqb_isoftlimit
-    dqi_flags egid entries error euid exe_ino features first flags gid how id initval ino ip last len length
-    level loginuid mask min_complete mode nr_args nsops nstype offin offout offset op opcode operation option
-    optlen optname peer pgft_maj pgft_min pgoffset pidns_init_start_ts plugin_id pos prot proto queuelen
-    queuemax queuepct quota_fmt quota_fmt_out ratio request resolve resource rgid ruid sem_flg_0 sem_flg_1
-    sem_num_0 sem_num_1 semflg sgid sig sigmask size source sq_entries sq_thread_cpu sq_thread_idle suid
-    to_submit tty type uid vm_rss vm_size vm_swap whence
+    uint8 uint16 uint32 uint64 flags8 flags16 flags32 enumflags8 enumflags16 enumflags32 mode uid gid sigtype sigset
     """,
-    Type.INT: """
-    arg2_int aux backlog cur dirfd dpid fd fd1 fd2 fd_in fd_out fdin fdlimit fdout in_fd key linkdirfd max
-    maxevents mountfd newcur newdir newdirfd newfd newmax next nsems oldcur olddir olddirfd oldfd oldmax out_fd
-    pgid pid pid_fd ptid reaper_tid res ret sem_op_0 sem_op_1 semid semnum spid status target_fd tid timeout
-    vpgid vpid vtid
-    """,
-    Type.BYTES: """
-    addr arg2 arg3 arg4 arg5 args cgroups data env event_data fds img msgcontrol tuple val value_bytebuf
-    """,
-    Type.RELTIME: """
-    dqb_btime dqb_itime dqi_bgrace dqi_igrace interval
-    """,
-    Type.ABSTIME: """
-    exe_ino_ctime exe_ino_mtime
-    """,
+    Type.INT: "int16 int32 int64 fd pid errno",
+    Type.BYTES: "bytebuf sockaddr socktuple fdlist dyn",
+    Type.RELTIME: "reltime",
+    Type.ABSTIME: "abstime",
 }
 
-PARAMETERS = {name: kind for kind, names in _PARAMETERS.items() for name in names.split()}
-"""Parameters of all events, name to type."""
+_TYPE_OF = {word: kind for kind, words in _TYPES.items() for word in words.split()}
+
+PARAMETERS = {name: _TYPE_OF[word] for name, word in layouts.parameter_types().items()}
+"""Parameters of all events with the type of ``evt.rawarg`` of their name: that of the first event with one so named."""
