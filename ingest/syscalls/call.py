@@ -67,6 +67,7 @@ class Descriptor:
         address: Of a bound or listening socket; None else.
         server: Whether the process is the server side; None when unknown.
         listening, connected, name_changed, upper_layer, lower_layer: As the fields of these names.
+        kind: Word of ``fd.type`` where the character stands for two (``userfaultfd``); "" else.
     """
 
     num: int = UNKNOWN
@@ -86,6 +87,7 @@ class Descriptor:
     name_changed: bool = False
     upper_layer: bool = False
     lower_layer: bool = False
+    kind: str = ""
 
 
 @dataclass(slots=True)
