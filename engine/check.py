@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from engine.diagnostics import WARNING, Diagnostic, Report, Span
 from engine.fields import Arg, Field, FieldCatalog, FieldTable, Match, Type
-from engine.parser import CODE
 from engine.patterns import BadPattern, Predicate, pmatch, regex
+from engine.similar import near
+from engine.syntax import CODE
 from engine.transformers import TRANSFORMERS, Transformer
 from engine.tree import (
     NOWHERE,
@@ -70,6 +71,18 @@ LIST_OPERATORS = frozenset({"exists", "in", "intersects"})
 _HEX_OPERATORS = frozenset({"bcontains", "bstartswith"})
 _EQUALITIES = frozenset({"=", "!=", "in", "intersects"})
 _INDEX = re.compile(r"0|[1-9][0-9]*")
+_HOLDS = {
+    **dict.fromkeys((Type.UINT, Type.ABSTIME, Type.RELTIME), "a whole number from 0"),
+    Type.INT: "a whole number",
+    Type.DOUBLE: "a number",
+    Type.PORT: "a port number",
+    Type.BOOL: "'true' or 'false'",
+    Type.IPADDR: "an IP address",
+    Type.IPNET: "an address that is compared with networks",
+    Type.BYTES: "bytes",
+    Type.STRING: "text",
+}
+"""What a constant must be to be compared with a field, for hints."""
 
 
 _LONGEST = 500
@@ -199,8 +212,8 @@ class Checker:
         return any(_find(table, ref) is not None for table in (self.table, *tables))
 
     def _unknown(self, ref: FieldRef, elsewhere: str) -> Rejected:
-        near = self.table.near(ref.name) if len(self.report.diagnostics) < _HINTS else None
-        hint = f"did you mean '{near}'?" if near else ""
+        like = self.table.near(ref.name) if len(self.report.diagnostics) < _HINTS else None
+        hint = f"did you mean '{like}'?" if like else f"'lanner fields {self.table.source}' lists its fields"
         if elsewhere:
             hint = f"'{ref.name}' is a field of source {elsewhere}; does the rule lack 'source: {elsewhere}'?"
         message = f"source {self.table.source} has no field '{ref.name}'"
@@ -218,11 +231,13 @@ class Checker:
                 raise self._reject("argument-missing", f"field '{row.name}' needs {what} in brackets", ref.at, hint)
             return None
         if row.arg is Arg.NONE:
-            raise self._reject("argument-unwanted", f"field '{row.name}' takes no argument", ref.at)
+            hint = f"write {row.name} without brackets"
+            raise self._reject("argument-unwanted", f"field '{row.name}' takes no argument", ref.at, hint)
         if row.arg is not Arg.KEY and _INDEX.fullmatch(arg) and int(arg[:20]) < 2**64:
             return int(arg)
         if row.arg is Arg.INDEX:
-            raise self._reject("argument-not-index", f"field '{row.name}' takes an index, not '{arg}'", ref.at)
+            message = f"field '{row.name}' takes an index, not '{arg}'"
+            raise self._reject("argument-not-index", message, ref.at, f"write {row.name}[0] for the first one")
         if row.arg_domain is not None and arg not in row.arg_domain:
             raise self._reject("unknown-field", f"field '{row.name}' knows no argument '{arg}'", ref.at)
         return arg
@@ -230,7 +245,8 @@ class Checker:
     def _transform(self, node: Transform) -> TransformValue:
         row = TRANSFORMERS[node.name]
         if node.selector is not None and node.name != "getopt":
-            raise self._reject("selector-unwanted", f"{node.name}() takes nothing in brackets", node.at)
+            hint = "leave the brackets away, or put the index or key behind the field"
+            raise self._reject("selector-unwanted", f"{node.name}() takes nothing in brackets", node.at, hint)
         if not row.least <= len(node.args) <= row.most:
             message = f"{node.name}() takes {row.takes}, not {len(node.args)} argument{'s' * (len(node.args) != 1)}"
             raise self._reject("transformer-arguments", message, node.at)
@@ -271,11 +287,12 @@ class Checker:
     def _wants(self, node: Transform, ok: bool) -> None:
         if not ok:
             row = TRANSFORMERS[node.name]
-            raise self._reject("transformer-type", f"{node.name}() takes {row.takes}", node.at)
+            message = f"{node.name}() takes {row.takes}"
+            raise self._reject("transformer-type", message, node.at, "'lanner fields' tells the types of fields")
 
     def _single(self, node: Transform, row: Transformer, arg: OperandValue | ListValue) -> TransformValue:
-        self._wants(node, not isinstance(arg, ListValue | ConstValue))
-        assert isinstance(arg, FieldValue | TransformValue)
+        if isinstance(arg, ListValue | ConstValue):
+            raise self._reject("transformer-type", f"{node.name}() takes a field, not a constant", node.at)
         if node.name == "len":
             self._wants(node, arg.is_list or arg.type in row.accepts)
             return TransformValue("len", (arg,), None, Type.UINT, False)
@@ -385,7 +402,8 @@ class Checker:
             if node.op == "regex":
                 regex(text)
         except BadLiteral as problem:
-            raise self._reject("bad-literal", problem.message, literal.at, problem.hint) from None
+            hint = problem.hint or f"{operand_text(node.left)} is {_HOLDS[left.type]}"
+            raise self._reject("bad-literal", problem.message, literal.at, hint) from None
         except BadPattern as problem:
             hint = "patterns are POSIX regular expressions: [0-9] for a digit, [[:space:]] for a blank"
             raise self._reject("bad-regex", f"RE2 refuses the pattern: {problem}", literal.at, hint) from None
@@ -397,7 +415,7 @@ class Checker:
             return
         if literal.value not in left.field.domain:
             message = f"'{literal.value}' is no event type of source {self.table.source}"
-            raise self._reject("unknown-event-type", message, literal.at)
+            raise self._reject("unknown-event-type", message, literal.at, near(literal.value, left.field.domain))
 
 
 def _prepared(node: Compare, constants: tuple[Constant, ...]) -> frozenset[Constant] | Predicate | None:

@@ -8,9 +8,10 @@ from engine.definitions import Collection, ListDef, MacroDef, Scalar
 from engine.diagnostics import Diagnostic, Report, SourceText
 from engine.fields import FieldCatalog
 from engine.lists import Unresolved
-from engine.parser import ParseFailure, parse_condition
+from engine.parser import parse_condition
 from engine.plan import Reducer
 from engine.resolve import Resolver
+from engine.syntax import ParseFailure
 from engine.tree import At, Node
 from engine.typed import Checked
 

@@ -8,9 +8,10 @@ from typing import Any
 from engine.definitions import Collection, ListDef, MacroDef, RuleDef
 from engine.diagnostics import Report, SourceText
 from engine.lint import event_types
-from engine.parser import ParseFailure, operand_fields, parse_condition, parse_left
+from engine.parser import operand_fields, parse_condition, parse_left
 from engine.resolve import Resolver
 from engine.ruleset import Rule, RuleSet
+from engine.syntax import ParseFailure
 from engine.tree import Compare, FieldRef, Literal, MacroRef, Node, Transform, Values, node_text, operand_text, walk
 
 _Info = dict[str, Any]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from engine.definitions import ListDef, Scalar
 from engine.diagnostics import Diagnostic, Report, SourceText, Span
 from engine.order import dependencies_first, loop
-from engine.parser import ParseFailure, parse_item
+from engine.parser import parse_item
+from engine.syntax import ParseFailure
 from engine.tree import Literal, Values
 
 VALIDATE = "LOAD_ERR_VALIDATE"

@@ -16,7 +16,8 @@ from engine.diagnostics import Diagnostic, Report, SourceText
 from engine.event import Event
 from engine.fields import Type
 from engine.generate import value_getter
-from engine.parser import ParseFailure, parse_left
+from engine.parser import parse_left
+from engine.syntax import ParseFailure
 from engine.tree import At, FieldRef, Transform
 from engine.typed import FieldValue, TransformValue, operands
 

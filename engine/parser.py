@@ -1,8 +1,8 @@
 """
 Condition text to syntax tree, with lark.
 
-The grammar is in ``grammar.lark``; here are the nodes it builds, the escapes of quoted strings, and the sentences that
-say what was expected. Knows no fields: whether ``ct.nme`` exists is ``check``'s question.
+The grammar is in ``grammar.lark``; here are the nodes it builds and the escapes of quoted strings; what is said of text
+that is no condition is in ``syntax``. Knows no fields: whether ``ct.nme`` exists is ``check``'s question.
 """
 
 import re
@@ -11,9 +11,10 @@ from importlib import resources
 from typing import Any, cast
 
 from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
-from engine.diagnostics import Diagnostic, SourceText
+from engine.diagnostics import SourceText
+from engine.syntax import explain, failure
 from engine.tree import (
     MAX_LEVELS,
     And,
@@ -32,19 +33,10 @@ from engine.tree import (
     below,
 )
 
-CODE = "LOAD_ERR_COMPILE_CONDITION"
 MAX_DEPTH = 200
 """Nested parentheses a condition may have (upstream stops at about as many, spec: rule-language 1.2)."""
 _LEVELS = 3
 """Levels of a tree that one parenthesis can make: 'or', 'and' and 'not'."""
-
-
-class ParseFailure(Exception):
-    """The text is no condition; ``diagnostic`` says why and where."""
-
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        super().__init__(diagnostic.message)
-        self.diagnostic = diagnostic
 
 
 def parse_condition(text: SourceText) -> Node:
@@ -99,11 +91,6 @@ def parse_values(text: SourceText) -> Values:
 
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "\\": "\\", "/": "/", " ": "\\"}
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
-
-
-def failure(slug: str, message: str, at: At, hint: str = "") -> ParseFailure:
-    """Make the exception for a syntax error at a piece of text."""
-    return ParseFailure(Diagnostic(slug, CODE, message, at.span, hint=hint))
 
 
 def _unquote(raw: str, at: At) -> str:
@@ -268,7 +255,7 @@ def _parse(text: SourceText, start: str) -> Any:
     try:
         tree: Any = lark.parse(text.text, start=start)
     except UnexpectedInput as problem:
-        raise _explain(text, problem) from None
+        raise explain(text, problem) from None
     finally:
         builder.text = SourceText("")
     found = below(tree, MAX_LEVELS) if (depth + 2) * _LEVELS > MAX_LEVELS else None
@@ -276,77 +263,6 @@ def _parse(text: SourceText, start: str) -> Any:
         message = f"'and', 'or', 'not' and transformers are nested more than {MAX_LEVELS} levels deep"
         raise failure("too-deep", message, found.at)
     return tree
-
-
-_EXPECTED = (
-    # (terminals that may come next, slug, sentence): the first row whose terminals are all possible tells.
-    ({"EXISTS"}, "expected-operator", "expected an operator after the field"),
-    ({"IDENT", "NOT"}, "expected-condition", "expected a comparison, a macro, 'not' or '('"),
-    ({"BARE", "VAL"}, "expected-value", "expected a value after the operator"),
-    ({"BARE"}, "expected-value", "expected a value in the list"),
-    ({"NUMBER", "VAL"}, "expected-number", "expected a number after the operator"),
-    ({"IDENT", "LPAR"}, "expected-list", "expected a list in parentheses or the name of a list"),
-    ({"NUMBER", "QUOTED"}, "expected-argument", "expected a field, a transformer, a quoted string or a number"),
-    ({"FIELD"}, "expected-field", "expected a field"),
-    ({"AND"}, "leftover", "expected 'and', 'or' or the end of the condition"),
-    ({"COMMA"}, "expected-paren", "expected ',' or ')'"),
-    ({"RPAR"}, "expected-paren", "expected ')'"),
-)
-
-
-def _explain(text: SourceText, problem: UnexpectedInput) -> ParseFailure:
-    start = problem.pos_in_stream
-    allowed: set[str] = set()
-    if isinstance(problem, UnexpectedCharacters):
-        allowed = set(problem.allowed or ())
-    elif isinstance(problem, UnexpectedToken):
-        allowed = set(problem.expected)
-        if problem.token.type == "$END":
-            start = len(text.text.rstrip())
-    start = len(text.text.rstrip()) if start is None else start
-    if not text.text.strip():
-        return failure("empty-condition", "the condition is empty", At(text, 0, 1))
-    at = At(text, start, start + max(1, len(_word_at(text.text, start))))
-    for terminals, slug, sentence in _EXPECTED:
-        if terminals <= allowed:
-            return _located(text, at, slug, sentence)
-    return failure("syntax", "this is not a condition", at)
-
-
-def _word_at(text: str, start: int) -> str:
-    found = re.compile(r"[A-Za-z0-9_.]+|\S?").match(text, start)
-    return found[0] if found else ""
-
-
-def _located(text: SourceText, at: At, slug: str, sentence: str) -> ParseFailure:
-    here = text.text[at.start : at.start + 1]
-    if slug == "expected-operator" and here == "[" and text.text[at.start - 1 : at.start].strip():
-        return failure("bad-argument", "the argument in brackets is not closed, or holds blanks without quotes", at)
-    if here in ('"', "'"):
-        whole = At(text, at.start, at.start + 1)
-        return (
-            failure("open-quote", "the quoted string is not closed", whole)
-            if "value" in slug
-            else failure(slug, sentence, whole)
-        )
-    found = _word_at(text.text, at.start)
-    shown = f"{sentence}, found {found!r}" if found else f"{sentence}, found the end"
-    return failure(slug, shown, at, _hint(slug, found))
-
-
-def _hint(slug: str, found: str) -> str:
-    lower = found.lower()
-    if lower in ("and", "or", "not", "in", "contains", "exists") and found != lower:
-        return f"keywords are lower case: '{lower}'"
-    if slug == "leftover" and found in ("&", "|"):
-        return "write 'and' or 'or'"
-    if slug == "leftover" and lower in ("and", "or"):
-        return f"'{lower}' needs a blank or '(' after it"
-    if slug == "expected-value" and found == "(":
-        return "for a list use 'in', or a modifier such as 'anyof' between the operator and the list"
-    if slug == "expected-number":
-        return "'<' and '>' take a number on the right"
-    return ""
 
 
 def operand_fields(operand: Operand | Items) -> list[FieldRef]:

@@ -12,8 +12,9 @@ from engine.definitions import Collection, ExceptionDef, MacroDef, RuleDef, Scal
 from engine.diagnostics import Diagnostic, Report, Span
 from engine.lists import VALIDATE, Lists, Unresolved, constant, has_blank, whole
 from engine.order import dependencies_first, loop
-from engine.parser import CODE, ParseFailure, parse_condition, parse_left, parse_value, parse_values
+from engine.parser import parse_condition, parse_left, parse_value, parse_values
 from engine.similar import near
+from engine.syntax import CODE, ParseFailure
 from engine.tree import (
     MAX_LEVELS,
     And,
@@ -163,8 +164,9 @@ class Resolver:
     def _undefined(self, name: str) -> tuple[str, str]:
         """Return a message and a hint."""
         if name in self.collection.macros:
-            return f"macro '{name}' is defined after the macro that uses it", ""
+            return f"macro '{name}' is defined after the macro that uses it", "define it before, or in an earlier file"
         hint = near(name, self.collection.macros) if len(self.report.diagnostics) < _HINTS else ""
+        hint = hint or "define it here, or give the file that defines it as well"
         if name in self.lists:
             hint = f"'{name}' is a list; lists stand on the right of 'in', 'intersects' or 'pmatch'"
         return f"there is no macro '{name}'", hint

@@ -28,10 +28,11 @@ from engine.diagnostics import SourceText
 from engine.evaluate import Engine, Match
 from engine.fields import FieldCatalog
 from engine.load import LoadOptions, LoadResult, load_rules
-from engine.parser import ParseFailure, parse_condition
+from engine.parser import parse_condition
 from engine.priority import Priority
 from engine.rulefile import RuleFile
 from engine.selection import Selection
+from engine.syntax import ParseFailure
 from ingest.syscalls.fields import syscall_table
 from tests.engine import testfields
 

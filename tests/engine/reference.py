@@ -320,6 +320,10 @@ def decoded(value: str | bytes) -> str | bytes | None:
     body = text.rstrip(b"=")
     if re.fullmatch(rb"[A-Za-z0-9+/]*", body) is None or len(body) % 4 == 1:
         return None
+    # Of the last character two or four bits belong to no byte when the length is no multiple of four.
+    spare = {0: b"A-Za-z0-9+/", 2: b"AQgw", 3: b"AEIMQUYcgkosw048"}[len(body) % 4]
+    if body and re.fullmatch(rb"[" + spare + rb"]", body[-1:]) is None:
+        return None
     found = base64.b64decode(body + b"=" * (-len(body) % 4))
     return found if isinstance(value, bytes) else found.decode("utf-8", "surrogateescape")
 
