@@ -5,13 +5,9 @@ A test compares them with what this module makes, so they cannot go stale.
 """
 
 import dataclasses
-import json
 import sys
-import textwrap
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -24,10 +20,11 @@ from lanner.attack import NAMES, V19  # noqa: E402
 from lanner.catalog import build_catalog  # noqa: E402
 from lanner.cli.app import app  # noqa: E402
 from lanner.config import Config  # noqa: E402
+from lanner.configsample import plain, sample  # noqa: E402
 from lanner.errors import EXIT_MEANING  # noqa: E402
 from lanner.fieldlist import as_markdown, field_classes  # noqa: E402
 from lanner.rulepage import as_markdown as rule_lines  # noqa: E402
-from lanner.settings import Key, keys_of, kind_name, walk  # noqa: E402
+from lanner.settings import Key, kind_name, walk  # noqa: E402
 from lanner.sources import SOURCE_TYPES  # noqa: E402
 
 NOTE = "<!-- Made by `make docs`; change the program instead. -->\n"
@@ -87,52 +84,7 @@ def _table(cls: type) -> Iterator[str]:
 
 
 def _shown(key: Key) -> str:
-    return "must be given" if key.default is dataclasses.MISSING else f"`{_plain(key.default)}`"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Enum):
-        return value.name.lower()
-    return json.dumps(value)
-
-
-def sample() -> str:
-    """Return a configuration file with every key of the program at its default, and a source of every type."""
-    lines = ["# Configuration of lanner run, every key at its default. Made by `make docs`."]
-    for key in keys_of(Config).values():
-        lines += ["", *_comment(key.doc, "")]
-        lines += _sources() if key.name == "sources" else _sample_key(key, "")
-    return "\n".join([*lines, ""])
-
-
-def _sample_key(key: Key, indent: str) -> Iterator[str]:
-    if key.section and dataclasses.is_dataclass(key.default):
-        yield f"{indent}{key.name}:"
-        for inner in keys_of(key.section).values():
-            yield from _comment(inner.doc, f"{indent}  ")
-            yield from _sample_key(inner, f"{indent}  ")
-    else:
-        yield f"{indent}{key.name}: {_plain(key.default)}"
-
-
-def _comment(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
-
-
-_EXAMPLES = {
-    "cloudtrail": "queue: sqs://my-cloudtrail-queue",
-    "cloudtrail-s3": "location: s3://my-trail-bucket",
-    "k8saudit": "listen: {host: 127.0.0.1, port: 9765}",
-    "k8saudit-log": "path: /var/log/kubernetes/audit.log",
-    "files": "paths: [/var/log/trail]",
-}
-
-
-def _sources() -> Iterator[str]:
-    yield "sources:"
-    for name, kind in SOURCE_TYPES.items():
-        yield from _comment(kind.doc, "  ")
-        yield f"  - type: {name}\n    {_EXAMPLES[name]}"
+    return "must be given" if key.default is dataclasses.MISSING else f"`{plain(key.default)}`"
 
 
 def fields() -> str:

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from engine.evaluate import Engine
@@ -20,7 +19,7 @@ from engine.event import Event
 from ingest.cloudtrail.lambda_entry import Handler, Process, make_handler
 from ingest.cloudtrail.options import ObjectOptions, SqsOptions
 from lanner import config as configuration
-from lanner import logs, service
+from lanner import configfiles, logs, service
 from lanner.config import Config
 from lanner.detect import Detector
 from lanner.hostname import hostname
@@ -73,7 +72,7 @@ def _from_environment() -> Handler:
 
 
 def _configured() -> Config:
-    if os.environ.get(configuration.ENVIRONMENT) or Path(configuration.DEFAULT_PATH).exists():
+    if configfiles.is_there():
         return configuration.load(None)
     return Config(json_output=True)
 

@@ -1,7 +1,9 @@
 """The fields of all sources together: what rules may ask, whether or not a source is configured."""
 
+from collections.abc import Iterator, Mapping
+
 from engine.common import common_fields
-from engine.fields import FieldCatalog
+from engine.fields import Field, FieldCatalog, Type
 from ingest.cloudtrail.fields import cloudtrail_table
 from ingest.k8saudit.fields import k8saudit_table
 from ingest.syscalls.fields import syscall_table
@@ -20,8 +22,19 @@ PLUGINS = {
 """Falco's plugins whose fields and sources are built in, and the version whose meaning they have."""
 
 
-def build_catalog(hostname: str) -> FieldCatalog:
-    """Return the field tables of all sources; ``hostname`` answers ``evt.hostname``."""
-    common = common_fields(hostname)
+def build_catalog(hostname: str, static: Mapping[str, str] | None = None) -> FieldCatalog:
+    """
+    Return the field tables of all sources.
+
+    Args:
+        hostname: Answers ``evt.hostname``.
+        static: Texts that answer ``static.NAME``, by name.
+    """
+    common = [*common_fields(hostname), *_static(static or {})]
     tables = (syscall_table(common), cloudtrail_table(common), k8saudit_table(common))
     return FieldCatalog({table.source: table for table in tables}, PLUGINS)
+
+
+def _static(texts: Mapping[str, str]) -> Iterator[Field]:
+    for name, text in texts.items():
+        yield Field(f"static.{name}", Type.STRING, "As the configuration says.", lambda _event, text=text: text)

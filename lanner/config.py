@@ -5,10 +5,10 @@ Keys that Falco has too have its names and meaning. The classes below are the ta
 file and the reference page are made from them.
 """
 
+import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -16,15 +16,15 @@ import yaml
 from engine.priority import Priority
 from engine.selection import Selection
 from lanner.additions import Addition
+from lanner.configfiles import Include, main_file, merged
 from lanner.errors import ConfigError
+from lanner.expansion import expand
+from lanner.falcokeys import NOWHERE
 from lanner.plugins import PluginConfig, sources_of
 from lanner.settings import Reader
 from lanner.sources import SOURCE_TYPES, SourceConfig
-from lanner.yamltree import override, parse
 
-ENVIRONMENT = "LANNER_CONFIG"
 NO_OUTBOX = ":none"
-DEFAULT_PATH = "/etc/lanner/lanner.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ class Config:
     The whole configuration.
 
     Attributes:
+        config_files: More files or folders of configuration, merged after this one, a list of paths or of mappings with
+            "path" and "strategy".
         rules_files: Rule files and folders, in order; "bundled" stands for the shipped ones, "bundled/aws" for one
             folder of them. Empty means the shipped ones.
         rules: Which rules are enabled, steps applied in order after all files are loaded.
@@ -123,6 +125,7 @@ class Config:
         json_include_tags_property: Whether they have "tags".
         alert_uid: Whether alerts as JSON have "lanner":{"uid":...}, the same for every repeat of an alert.
         time_format_iso_8601: Times in text in UTC as ISO 8601 instead of the local time of day.
+        static_fields: Texts by name, which rules and their messages can use as "static.NAME", a mapping.
         stdout_output: Alerts on standard output.
         file_output: Alerts in a file.
         outbox: Where alerts are kept until every output has taken them.
@@ -133,6 +136,7 @@ class Config:
         shutdown_grace: Seconds that sources and outputs have for what is begun when the service stops.
     """
 
+    config_files: tuple[Include, ...] = ()
     rules_files: tuple[str, ...] = ()
     rules: tuple[SelectionStep, ...] = ()
     priority: Priority = Priority.DEBUG
@@ -145,6 +149,7 @@ class Config:
     json_include_tags_property: bool = True
     alert_uid: bool = False
     time_format_iso_8601: bool = False
+    static_fields: Mapping[str, str] = field(default_factory=dict)
     stdout_output: StdoutOutput = field(default_factory=StdoutOutput)
     file_output: FileOutput = field(default_factory=FileOutput)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
@@ -153,6 +158,24 @@ class Config:
     plugins: tuple[PluginConfig, ...] = ()
     load_plugins: tuple[str, ...] | None = None
     shutdown_grace: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """
+    A configuration that was read.
+
+    Attributes:
+        config: It.
+        notes: What has no effect or may not be meant, one line each, for the log.
+        tree: The merged mapping as written, before values were put in the place of ``${...}``.
+        files: Name and content of each file read.
+    """
+
+    config: Config
+    notes: tuple[str, ...]
+    tree: yaml.MappingNode
+    files: tuple[tuple[str, bytes], ...]
 
 
 def load(path: str | None, overrides: Sequence[str] = ()) -> Config:
@@ -166,7 +189,12 @@ def load(path: str | None, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: It cannot be read, or something in it is wrong; all findings, one per line.
     """
-    return read(*_text(path), overrides)
+    return load_all(path, overrides).config
+
+
+def load_all(path: str | None, overrides: Sequence[str] = ()) -> Loaded:
+    """Read the configuration as ``load`` does, and tell of it. Raises ConfigError."""
+    return read_all(*main_file(path), overrides)
 
 
 def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
@@ -176,10 +204,21 @@ def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: As ``load``.
     """
-    root = parse(text, name)
-    for expression in overrides:
-        override(root, expression)
-    reader = Reader()
+    return read_all(text, name, overrides).config
+
+
+def read_all(text: str, name: str, overrides: Sequence[str] = ()) -> Loaded:
+    """Read a configuration from text and tell of it. Raises ConfigError."""
+    reader = Reader(NOWHERE)
+    tree = merged(text, name, overrides, reader)
+    root = copy.deepcopy(tree.root)
+    _rename(root, reader)
+    expand(
+        root,
+        os.environ,
+        lambda node, what: reader.wrong(node, "", what),
+        lambda node, what: reader.note(node, "", what),
+    )
     config = reader.section(root, Config)
     if isinstance(config, Config):
         plugged = sources_of(config.plugins, config.load_plugins, reader, root)
@@ -188,20 +227,18 @@ def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
     if reader.findings:
         raise ConfigError("the configuration is wrong\n" + "\n".join(reader.findings))
     assert isinstance(config, Config)
-    return config
+    return Loaded(config, tuple(reader.notes), tree.root, tree.files)
 
 
-def _text(path: str | None) -> tuple[str, str]:
-    path = path or os.environ.get(ENVIRONMENT)
-    if not path and not Path(DEFAULT_PATH).exists():
-        return "", "no configuration file"
-    path = path or DEFAULT_PATH
-    try:
-        return Path(path).read_text("utf-8"), path
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: a configuration is UTF-8 text") from None
+def _rename(root: yaml.MappingNode, reader: Reader) -> None:
+    """Take Falco's old spelling of a key for the new one (spec: surface CF08)."""
+    new = any(key.value == "rules_files" for key, _ in root.value)
+    for key, _ in root.value:
+        if key.value == "rules_file" and not new:
+            reader.note(key, key.value, "is now called rules_files")
+            key.value = "rules_files"
+        elif key.value == "rules_file":
+            reader.wrong(key, key.value, "is the old name of rules_files, which is given too; keep that")
 
 
 def _check(config: Config, reader: Reader, root: yaml.Node) -> None:

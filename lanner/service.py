@@ -51,7 +51,7 @@ def load_ruleset(config: Config, more: Sequence[Selection] = ()) -> RuleSet:
     selection = [*(entry for step in config.rules for entry in step.entries()), *more]
     additions = [addition.entry() for addition in config.append_output]
     options = LoadOptions(min_priority=config.priority, selection=selection, append_output=additions)
-    return rulefiles.load(config.rules_files, build_catalog(hostname()), options)
+    return rulefiles.load(config.rules_files, build_catalog(hostname(), config.static_fields), options)
 
 
 def line_form(config: Config) -> LineForm:

@@ -80,10 +80,14 @@ class Reader:
 
     Attributes:
         findings: What is wrong, one line each.
+        notes: What has no effect or may not be meant, one line each.
+        elsewhere: Top-level keys that have no effect here, with a sentence each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Mapping[str, str] | None = None) -> None:
         self.findings: list[str] = []
+        self.notes: list[str] = []
+        self.elsewhere = elsewhere or {}
 
     def section(self, node: yaml.Node, cls: type, path: str = "", ignored: frozenset[str] = frozenset()) -> Any:
         """Return an instance of a dataclass, or None after a finding; ``ignored`` keys belong to somebody else."""
@@ -95,6 +99,8 @@ class Reader:
             here = f"{path}.{name}" if path else name
             if name in keys:
                 given[name] = self.value(value, keys[name].kind, here)
+            elif not path and name in self.elsewhere:
+                self.note(word, here, f"has no effect: {self.elsewhere[name]}")
             elif name not in ignored:
                 self.wrong(word, here, f"unknown key{_nearest(name, keys)}")
         for key in keys.values():
@@ -116,6 +122,9 @@ class Reader:
         if typing.get_origin(kind) is tuple and isinstance(node, yaml.SequenceNode):
             of = typing.get_args(kind)[0]
             return tuple(self.value(item, of, f"{path}[{at}]") for at, item in enumerate(node.value))
+        if typing.get_origin(kind) is Mapping and isinstance(node, yaml.MappingNode):
+            of = typing.get_args(kind)[1]
+            return {word.value: self.value(inner, of, f"{path}.{word.value}") for word, inner in self._pairs(node)}
         section = Key("", kind, None, "").section
         if section and isinstance(node, yaml.MappingNode):
             return self.section(node, section, path)
@@ -139,8 +148,16 @@ class Reader:
             return self.wrong(node, path, f"wanted is {kind_name(kind)}, given is {_shown(given)}")
 
     def wrong(self, node: yaml.Node, path: str, what: str) -> None:
-        """Note a finding."""
-        self.findings.append(f"{place(node)}: {path}: {what}" if path else f"{place(node)}: {what}")
+        """Add a finding."""
+        self.findings.append(_line(node, path, what))
+
+    def note(self, node: yaml.Node, path: str, what: str) -> None:
+        """Add a note."""
+        self.notes.append(_line(node, path, what))
+
+
+def _line(node: yaml.Node, path: str, what: str) -> str:
+    return f"{place(node)}: {path}: {what}" if path else f"{place(node)}: {what}"
 
 
 def _shown(given: Any) -> str:
@@ -160,6 +177,8 @@ def kind_name(kind: Any) -> str:
         return " or ".join(str(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return f"list of {kind_name(typing.get_args(kind)[0])}"
+    if typing.get_origin(kind) is Mapping:
+        return f"mapping of names to {kind_name(typing.get_args(kind)[1])}"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", types.NoneType: "nothing"}
     if isinstance(kind, type) and issubclass(kind, IntEnum):
         return " or ".join(member.name.lower() for member in kind)

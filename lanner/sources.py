@@ -27,10 +27,12 @@ class SourceType:
     Attributes:
         doc: One sentence.
         load: Imports it; returns the class of its options and the function that makes one of options and name.
+        example: Keys that an entry of this type has, in YAML.
     """
 
     doc: str
     load: Callable[[], tuple[type, Callable[[Any, str], Source]]]
+    example: str
 
 
 def _cloudtrail() -> tuple[type, Callable[[Any, str], Source]]:
@@ -66,11 +68,25 @@ def _files() -> tuple[type, Callable[[Any, str], Source]]:
 
 
 SOURCE_TYPES = {
-    "cloudtrail": SourceType("CloudTrail files in S3, announced through an SQS queue.", _cloudtrail),
-    "cloudtrail-s3": SourceType("CloudTrail files that a bucket already holds, found by listing it.", _cloudtrail_s3),
-    "k8saudit": SourceType("Kubernetes audit events, sent by the API server's audit webhook.", _k8saudit),
-    "k8saudit-log": SourceType("Kubernetes audit events of a log file, followed as it grows.", _k8saudit_log),
-    "files": SourceType("Files of events, read once, as by lanner scan.", _files),
+    "cloudtrail": SourceType(
+        "CloudTrail files in S3, announced through an SQS queue.", _cloudtrail, "queue: sqs://my-cloudtrail-queue"
+    ),
+    "cloudtrail-s3": SourceType(
+        "CloudTrail files that a bucket already holds, found by listing it.",
+        _cloudtrail_s3,
+        "location: s3://my-trail-bucket",
+    ),
+    "k8saudit": SourceType(
+        "Kubernetes audit events, sent by the API server's audit webhook.",
+        _k8saudit,
+        "listen: {host: 127.0.0.1, port: 9765}",
+    ),
+    "k8saudit-log": SourceType(
+        "Kubernetes audit events of a log file, followed as it grows.",
+        _k8saudit_log,
+        "path: /var/log/kubernetes/audit.log",
+    ),
+    "files": SourceType("Files of events, read once, as by lanner scan.", _files, "paths: [/var/log/trail]"),
 }
 _OWN_KEYS = frozenset({"type", "name"})
 

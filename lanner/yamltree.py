@@ -69,6 +69,12 @@ def pairs(node: yaml.MappingNode) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
     return list(node.value)
 
 
+def overridden_key(expression: str) -> str | None:
+    """Return the top-level key that an expression sets, None for one that cannot be read."""
+    found = _STEP.match(expression.partition("=")[0])
+    return found["name"] if found else None
+
+
 def override(root: yaml.MappingNode, expression: str) -> None:
     r"""
     Set one value, ``key=value``.

@@ -18,6 +18,7 @@ VERBS = {
     "demo": "Watch it work on made-up events.",
     "eval": "Try a condition on events.",
     "rules": "Check, list and describe rules.",
+    "config": "Show, check and describe the configuration.",
     "fields": "List the fields that rules can use.",
     "k8s": "Make an API server's audit policy and webhook kubeconfig.",
 }

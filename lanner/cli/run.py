@@ -1,5 +1,6 @@
 """``lanner run``: the service."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from lanner.errors import Exit
 if TYPE_CHECKING:
     from engine.ruleset import RuleSet
     from lanner.config import Config
+
+_log = logging.getLogger("lanner.config")
 
 _HELP = """
 Run the service: take events from the configured sources, evaluate the rules, deliver the alerts.
@@ -56,14 +59,17 @@ def run(
     from lanner.summary import tally_lines
     from lanner.terminal import wants_colour
 
-    loaded = config.load(path, overrides)
+    read = config.load_all(path, overrides)
+    loaded = read.config
     if rules:
         loaded = dataclasses.replace(loaded, rules_files=rules)
     ruleset = service.load_ruleset(loaded, selected(**chosen))
+    logs.set_up()
+    for note in read.notes:
+        _log.warning("%s", note)
     if dry_run:
         _tell(loaded, ruleset)
         return Exit.OK
-    logs.set_up()
 
     def work(config: "Config") -> Exit:
         status, tally = asyncio.run(service.serve(config, ruleset))

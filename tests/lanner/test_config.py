@@ -5,7 +5,7 @@ import pytest
 
 from engine.priority import Priority
 from engine.selection import Selection
-from lanner import config
+from lanner import config, configfiles
 from lanner.config import Config, read
 from lanner.errors import ConfigError
 from lanner.settings import kind_name, walk
@@ -173,7 +173,7 @@ def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     first, second = tmp_path / "1.yaml", tmp_path / "2.yaml"
     first.write_text(f"{MINIMAL}\nshutdown_grace: 1")
     second.write_text(f"{MINIMAL}\nshutdown_grace: 2")
-    monkeypatch.setattr(config, "DEFAULT_PATH", str(second))
+    monkeypatch.setattr(configfiles, "DEFAULT_PATH", str(second))
     monkeypatch.delenv("LANNER_CONFIG", raising=False)
     assert config.load(None).shutdown_grace == 2
     monkeypatch.setenv("LANNER_CONFIG", str(first))
@@ -184,7 +184,7 @@ def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_without_any_file_the_command_line_may_say_it_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "DEFAULT_PATH", str(tmp_path / "none"))
+    monkeypatch.setattr(configfiles, "DEFAULT_PATH", str(tmp_path / "none"))
     monkeypatch.delenv("LANNER_CONFIG", raising=False)
     assert config.load(None, ["sources[].type=k8saudit"]).sources[0].type == "k8saudit"
     with pytest.raises(ConfigError, match="no configuration file"):

@@ -1,0 +1,67 @@
+"""The configuration's JSON Schema, for editors: the table of keys in the words of that standard."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Any
+
+from lanner.config import Config
+from lanner.settings import Key, keys_of
+from lanner.sources import SOURCE_TYPES, SourceConfig
+
+_PLAIN: dict[Any, dict[str, Any]] = {
+    str: {"type": ["string", "number", "boolean"]},  # YAML may take a bare text for another scalar; any is taken
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    types.NoneType: {"type": "null"},
+}
+_REFERENCE = {"type": "string", "pattern": r"\$\{.*\}"}
+"""A scalar that becomes another one when ``${...}`` is replaced."""
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema (draft 2020-12) of the whole configuration."""
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Configuration of lanner run"}
+    return {**about, **_section(Config)}
+
+
+def _section(cls: type, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    keys = keys_of(cls)
+    needed = [name for name, key in keys.items() if key.default is dataclasses.MISSING]
+    properties = {**(more or {}), **{name: _key(key) for name, key in keys.items()}}
+    required = {"required": [*(["type"] if more else []), *needed]} if needed or more else {}
+    return {"type": "object", "properties": properties, "additionalProperties": False, **required}
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {"description": key.doc, **_of(key.kind)}
+
+
+def _of(kind: Any) -> dict[str, Any]:
+    if kind is SourceConfig:
+        return {"oneOf": list(_sources())}
+    if kind in _PLAIN:
+        return _PLAIN[kind] if kind in (str, types.NoneType) else {"anyOf": [_PLAIN[kind], _REFERENCE]}
+    if hasattr(kind, "from_node") or hasattr(kind, "parse"):
+        return {}
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return {"enum": list(inner)}
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [_of(choice) for choice in inner]}
+    if origin is tuple:
+        return {"type": "array", "items": _of(inner[0])}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _of(inner[1])}
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return {"type": "string"}
+    return _section(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
+
+
+def _sources() -> Iterator[dict[str, Any]]:
+    for name, kind in SOURCE_TYPES.items():
+        own = {"type": {"const": name, "description": kind.doc}, "name": {"type": "string"}}
+        yield _section(kind.load()[0], own)

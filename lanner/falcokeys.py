@@ -1,0 +1,19 @@
+"""Keys of Falco's configuration that have no effect here, and what to do instead (spec: surface 1.4, D1)."""
+
+NOWHERE = {
+    "buffer_format_base64": "bytes in alerts are always written as text",
+    "buffered_outputs": "outputs are never buffered",
+    "capture": "captures are written with lanner capture",
+    "grpc": "Falco has removed it too; alerts go out through the outputs",
+    "grpc_output": "Falco has removed it too; alerts go out through the outputs",
+    "libs_logger": "there is no separate log of libraries",
+    "log_stderr": "the log always goes to standard error, for the supervisor to keep",
+    "log_syslog": "the log goes to standard error, for the supervisor to keep",
+    "outputs": "Falco has removed it too: it limited the rate of all alerts",
+    "outputs_queue": "the outbox holds what outputs have not taken, see outbox.max_alerts",
+    "plugins_hostinfo": "plugins get no facts of the host",
+    "syscall_buf_size_preset": "Falco has removed it too",
+    "syscall_drop_failed_exit": "Falco has removed it too",
+    "unused_rule_check": "lanner rules check tells of rules that can never match",
+}
+"""Top-level keys by name, with a sentence each."""
