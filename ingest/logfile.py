@@ -88,9 +88,15 @@ class Tail:
 
     def restart(self) -> None:
         """Read the file from its start."""
-        self.file.seek(0)
         self._rest.clear()
         self._skipping = False
+        self.file.seek(0)
+
+    def go_on(self, offset: int) -> None:
+        """Read the file from an offset behind a whole line, unless that is where it is read from already."""
+        if self.file.tell() - len(self._rest) != offset:
+            self.restart()
+            self.file.seek(offset)
 
     def _whole_lines(self, data: bytes) -> bytes:
         end = data.rfind(b"\n") + 1

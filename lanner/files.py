@@ -1,7 +1,9 @@
 """Files to events: each file opened, cut, told by its content and decoded."""
 
+import time
 from collections.abc import Callable, Iterator
 
+from engine.event import Receipt
 from ingest.base import Decoded
 from ingest.payload import PayloadError, json_values
 from lanner.errors import UserError
@@ -46,13 +48,21 @@ def read_events(
                 if known:
                     yield _decoded(piece, path, known)
                 else:
-                    unknown = unknown or _why_unknown(piece.data)
+                    unknown = unknown or why_unknown(piece.data)
     except PayloadError as error:
         raise Unreadable(path, error.detail) from None
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
     if unknown:
         raise Unreadable(path, unknown)
+
+
+def stamped(decoded: Decoded, replay: bool) -> Decoded:
+    """Say of the events of a piece that they were received now, as a replay or not, and return it."""
+    receipt = Receipt(time.time_ns(), replay)
+    for event in decoded.events:
+        event.receipt = receipt
+    return decoded
 
 
 def _decoded(piece: Piece, path: str, known: Format) -> Decoded:
@@ -62,7 +72,7 @@ def _decoded(piece: Piece, path: str, known: Format) -> Decoded:
     return decoded
 
 
-def _why_unknown(data: bytes) -> str:
+def why_unknown(data: bytes) -> str:
     """Say why no format was told; nothing is said of blanks."""
     first = next(json_values(data), None)
     if first is None:

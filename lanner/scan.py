@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from engine.alert import Alert
-from engine.event import Receipt
+from engine.event import Event
 from lanner.detect import Detector
-from lanner.files import Unreadable, read_events
+from lanner.files import Unreadable, read_events, stamped
+from lanner.follow import Follower
 
 _SHOWN_PER_REASON = 3
 _SLICE = 2000  # events whose alerts are handed on together
@@ -56,6 +57,7 @@ class Scan:
     source: str = ""
     advance: Callable[[int], object] = lambda _size: None
     outcome: Outcome = field(default_factory=Outcome)
+    _files: set[str] = field(default_factory=set)
 
     def alerts(self, paths: Iterable[str]) -> Iterator[list[Alert]]:
         """Yield the alerts of all files as they are found; a file that cannot be read costs only itself."""
@@ -72,8 +74,21 @@ class Scan:
         for decoded in read_events(path, self.source, self.advance):
             for reason, detail in decoded.skipped:
                 self.outcome.skip(reason, f"{path}: {detail}")
-            receipt = Receipt(time.time_ns(), replay=True)
-            for event in decoded.events:
-                event.receipt = receipt
-            for start in range(0, len(decoded.events), _SLICE):
-                yield self.detector.alerts(decoded.events[start : start + _SLICE])
+            stamped(decoded, replay=True)
+            yield from self._detected(decoded.events)
+
+    def look(self, follower: Follower) -> Iterator[list[Alert]]:
+        """Yield the alerts of what is new in followed files; what they are of is done when the next are asked for."""
+        for reading in follower.look():
+            for reason, detail in reading.decoded.skipped:
+                self.outcome.skip(reason, f"{reading.path}: {detail}")
+            if reading.error:
+                self.outcome.unreadable.append(reading.error)
+            self._files.add(reading.path)
+            self.outcome.files = len(self._files)
+            yield from self._detected(reading.decoded.events)
+            follower.done(reading)
+
+    def _detected(self, events: Sequence[Event]) -> Iterator[list[Alert]]:
+        for start in range(0, len(events), _SLICE):
+            yield self.detector.alerts(events[start : start + _SLICE])

@@ -1,6 +1,7 @@
 """``lanner scan``: detect in files."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lanner.scan import Scan
 
 _S3 = "s3://"
+_BETWEEN_LOOKS = 1.0  # seconds
 _HELP = """
 Read files of events, evaluate the rules and print the alerts. Changes nothing and sends nothing.
 
@@ -38,6 +40,7 @@ Examples:
   lanner scan AWSLogs/ --fail-on critical           for scripts: exit status 1 when it is serious
   lanner scan s3://my-trail --from 5d --to 2d       three days of a trail in its bucket
   lanner scan s3://my-trail --from 1h --follow      and what comes from now on, until Ctrl-C
+  lanner scan AWSLogs/ audit.log --follow           also files and folders, as they come and grow
 
 \b
 Exit status:
@@ -68,8 +71,10 @@ Exit status:
 @click.option("--regions", metavar="NAME,...", help="s3: only these regions.")
 @click.option("--profile", metavar="NAME", help="s3: profile of the AWS configuration.")
 @click.option("--endpoint-url", metavar="URL", help="s3: used instead of AWS's own.")
-@click.option("--checkpoint", metavar="FILE", help="s3: remembers what was read, so that a later scan goes on there.")
-@click.option("--follow", is_flag=True, help="s3: go on with what comes, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option(
+    "--checkpoint", metavar="FILE", help="s3, --follow: remembers what was read, so that a later scan goes on there."
+)
 def scan(
     paths: tuple[str, ...],
     rules: tuple[str, ...],
@@ -80,6 +85,8 @@ def scan(
     strict: bool,
     rule_matching: str,
     iso_time: bool,
+    follow: bool,
+    checkpoint: str | None,
     disabled_names: tuple[str, ...],
     disabled_tags: tuple[str, ...],
     only_tags: tuple[str, ...],
@@ -92,27 +99,46 @@ def scan(
     from lanner.summary import scan_lines
     from lanner.terminal import wants_colour
 
-    buckets = [_bucket(path, bucket) for path in paths if path.startswith(_S3)]
-    payloads = _find([path for path in paths if not path.startswith(_S3)])
-    if any(bucket.values()) and (payloads or not buckets):
-        raise UserError("options for s3 do not go with other paths")
+    buckets = [
+        _bucket(path, {**bucket, "follow": follow, "checkpoint": checkpoint}) for path in paths if path.startswith(_S3)
+    ]
+    local = [path for path in paths if not path.startswith(_S3)]
+    payloads = _find(local)
+    _check(local, len(buckets), any(bucket.values()), follow, checkpoint)
     chosen = selected(disabled_names, disabled_tags, only_tags)
     scan = Scan(_detector(rules, min_priority, rule_matching, chosen), source or "")
     form = LineForm(as_json, iso_time, wants_colour(sys.stdout))
     failure: UserError | None = None
-    if payloads:
+    if payloads and not follow:
         _print_alerts(scan, payloads, form)
     try:
+        if local and follow:
+            _print_alerts_as_they_come(scan, local, checkpoint or "", form)
         for options in buckets:
             _print_alerts_of_bucket(scan, options, form)
     except SourceStartError as error:
         failure = error
+    except KeyboardInterrupt:
+        if not follow:
+            raise
     for line in scan_lines(scan.detector.tally, scan.outcome, wants_colour(sys.stderr)):
         click.echo(line, err=True, color=True)
     if failure:
         raise failure
     failed = (fail_on is not None and scan.detector.tally.reached(fail_on)) or (strict and scan.outcome.unreadable)
     return Exit.FOUND if failed else Exit.OK
+
+
+def _check(local: Sequence[str], buckets: int, for_bucket: bool, follow: bool, checkpoint: str | None) -> None:
+    """Refuse what does not go together."""
+    if for_bucket and (local or not buckets):
+        raise UserError("options for s3 do not go with other paths")
+    if checkpoint and local and not follow:
+        raise UserError("--checkpoint is for buckets, and for what is followed: add --follow")
+    if follow and (buckets > 1 or (buckets and local)):
+        raise UserError("--follow takes one bucket, or files and folders; start another scan for the others")
+    if follow and "-" in local:
+        raise UserError("standard input is read to its end; it cannot be followed")
 
 
 def _bucket(location: str, given: dict[str, Any]) -> "S3Options":
@@ -185,6 +211,31 @@ def _print_alerts(scan: "Scan", payloads: "list[Payload]", form: "LineForm") -> 
                 with shown.aside():
                     sys.stdout.write("".join(map(write, alerts)))
     sys.stdout.flush()
+
+
+def _print_alerts_as_they_come(scan: "Scan", paths: Sequence[str], checkpoint: str, form: "LineForm") -> None:
+    from ingest.base import SourceError
+    from lanner.follow import Follower
+    from lanner.marks import Marks
+    from lanner.outputs.lines import line_writer
+    from lanner.sources import SourceStartError
+
+    write = line_writer(form)
+    began, told = time.monotonic(), 0
+    try:
+        follower = Follower(paths, scan.source, Marks(checkpoint))
+        while True:
+            for alerts in scan.look(follower):
+                sys.stdout.write("".join(map(write, alerts)))
+                sys.stdout.flush()
+            for what in scan.outcome.unreadable[told:]:
+                click.echo(f"lanner: {what}", err=True)
+            told = len(scan.outcome.unreadable)
+            time.sleep(_BETWEEN_LOOKS)
+    except SourceError as error:
+        raise SourceStartError(str(error)) from None
+    finally:
+        scan.outcome.seconds = time.monotonic() - began
 
 
 def _print_alerts_of_bucket(scan: "Scan", options: "S3Options", form: "LineForm") -> None:

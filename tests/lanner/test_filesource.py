@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 
@@ -47,3 +48,42 @@ async def test_it_ends_when_stopped_while_events_are_refused(path: Path) -> None
 def test_an_unknown_event_source_is_told() -> None:
     with pytest.raises(SourceError, match="unknown event source 'x'"):
         FilesSource(FilesOptions((), "x"))
+
+
+async def test_followed_files_go_on_where_they_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesource, "_AGAIN", 0.01)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = folder / "trail.jsonl"
+    options = FilesOptions((str(folder),), follow=True, poll=0.01, checkpoint=str(tmp_path / "checkpoint"))
+
+    def write(number: int) -> None:
+        with log.open("a") as file:
+            file.write(json.dumps(ct_record(number=number)) + "\n")
+
+    async def read(until: str) -> list[str]:
+        source = FilesSource(options)
+        await source.start()
+        seen: list[str] = []
+        async with asyncio.timeout(20):
+            async for batch in source.batches():
+                seen += [event.uid[-1] for event in batch.events]
+                if seen == ["1"]:
+                    write(2)
+                if seen == ["1", "2"]:
+                    await batch.nack("the disk is full")  # it comes again
+                    continue
+                await batch.ack()
+                if seen[-1] == until:
+                    await source.stop(1)
+        return seen
+
+    write(1)
+    assert await read("2") == ["1", "2", "2"]
+    write(3)
+    assert await read("3") == ["3"]
+
+
+def test_a_checkpoint_is_only_for_what_is_followed() -> None:
+    with pytest.raises(SourceError, match="follow: true"):
+        FilesSource(FilesOptions((), checkpoint="c"))

@@ -1,6 +1,10 @@
+import contextlib
 import gzip
 import json
+import signal
+import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -261,3 +265,56 @@ def test_events_of_files_are_replays(tmp_path: Path) -> None:
     (tmp_path / "audit.log").write_text(json.dumps(audit_event()))
     done = lanner("scan", tmp_path / "trail.json", tmp_path / "audit.log", "-r", rules)
     assert done.stdout.count("replayed true <NA>") == 2
+
+
+def test_followed_files_are_read_as_they_grow_until_interrupted(tmp_path: Path, rules: Path) -> None:
+    log, checkpoint = tmp_path / "audit.log", tmp_path / "checkpoint"
+    log.write_text(json.dumps(audit_event(number=1)) + "\n")
+
+    def scanning() -> "subprocess.Popen[str]":
+        arguments = command("scan", tmp_path, "-r", rules, "--json", "--follow", "--checkpoint", checkpoint)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment())
+
+    for number in (2, 3):
+        process = scanning()
+        try:
+            assert process.stdout
+            if number == 2:
+                assert "Secret asked for" in process.stdout.readline()
+            with log.open("a") as file:
+                file.write(json.dumps(audit_event(number=number)) + "\n")
+            assert "Secret asked for" in process.stdout.readline()
+            assert process.poll() is None
+            wait_for_checkpoint(checkpoint, log.stat().st_size)
+            process.send_signal(signal.SIGINT)
+            rest, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert (process.returncode, rest) == (0, "")
+        assert f"alerts: {2 if number == 2 else 1}\n" in told
+        assert "Traceback" not in told
+
+
+def wait_for_checkpoint(path: Path, offset: int) -> None:
+    for _ in range(600):
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            if database.execute("SELECT offset FROM marks").fetchall() == [(offset,)]:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the checkpoint does not tell that all was read")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--checkpoint", "c"), "add --follow"),
+        (("--follow", "-"), "standard input is read to its end"),
+        (("--follow", "s3://any-bucket"), "takes one bucket, or files and folders"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(logs: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = lanner("scan", logs, *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
