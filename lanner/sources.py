@@ -86,7 +86,11 @@ SOURCE_TYPES = {
         _k8saudit_log,
         "path: /var/log/kubernetes/audit.log",
     ),
-    "files": SourceType("Files of events, read once, as by lanner scan.", _files, "paths: [/var/log/trail]"),
+    "files": SourceType(
+        "Files of events, read once as by lanner scan, or followed as they come and grow.",
+        _files,
+        "paths: [/var/log/trail]",
+    ),
 }
 _OWN_KEYS = frozenset({"type", "name"})
 
