@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ingest.syscalls import descriptors, lifecycle
 from ingest.syscalls.call import Call, Thread
-from ingest.syscalls.containers import Identity, identify, read_note
+from ingest.syscalls.containers import read_note
 from ingest.syscalls.descriptors import value
 from ingest.syscalls.threads import ThreadTable
 from ingest.syscalls.users import User
@@ -56,12 +56,6 @@ _THREADS = lifecycle.HANDLERS
 def _maker(table: ThreadTable, call: Call) -> Thread | None:
     """Return the thread of a birth; on the side of the child it is made, not looked up."""
     return table.get(call.tid) if value(call.params, 0) == 0 else table.of_call(call)
-
-
-def want_container(table: ThreadTable, thread: Thread) -> None:
-    """Have the runtime asked about the container of a thread, if it is in one that nobody asked about."""
-    if thread.container_id:
-        table.containers.want(Identity(thread.container_id, identify(thread.cgroups).runtime), thread.pid)
 
 
 # Notes of user space, as captures hold them

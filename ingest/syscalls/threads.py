@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from ingest.syscalls.call import Call, Descriptor, Seen, Thread
-from ingest.syscalls.containers import Containers
+from ingest.syscalls.containers import Containers, identify
 from ingest.syscalls.interfaces import Interfaces
 from ingest.syscalls.users import Accounts
 
@@ -169,6 +169,8 @@ class ThreadTable:
             self._remember(thread)
         self._threads[tid] = thread
         self._index(thread, old)
+        if thread.container_id and (old is None or old.container_id != thread.container_id):
+            self.containers.want(identify(thread.cgroups), thread.pid)
         return thread
 
     def change(self, thread: Thread, time_ns: int, **facts: Any) -> Thread:
