@@ -1,5 +1,5 @@
 """
-The service as an AWS Lambda function: ``lanner.aws_lambda.handler``.
+The service as an AWS Lambda function, which names ``ingest.cloudtrail.lambda_handler`` as its handler.
 
 What announces trail files invokes it (an SQS mapping with ``ReportBatchItemFailures``, or S3, SNS, EventBridge and the
 like directly); alerts go to standard output, which is the function's log. A message is done when its alerts are written
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ConfigError, RulesError: The function cannot work as configured.
         InvocationError: What was not announced by SQS could not all be processed.
     """
-    return _from_environment()(event, context)
+    return from_environment()(event, context)
 
 
 def make(config: Config) -> Handler:
@@ -66,7 +66,13 @@ def within(objects: ObjectOptions, memory: int) -> ObjectOptions:
 
 
 @cache
-def _from_environment() -> Handler:
+def from_environment() -> Handler:
+    """
+    Make the function that Lambda calls as the environment configures it, once.
+
+    Raises:
+        ConfigError, RulesError: It cannot work as configured.
+    """
     logs.set_up()
     return make(_configured())
 

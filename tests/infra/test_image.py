@@ -182,7 +182,7 @@ def test_the_function_evaluates_messages_and_names_those_that_failed(
 ) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     source = {"type": "cloudtrail", "queue": "sqs://unused", "aws": {"region": REGION}}
-    config = {"json_output": True, "rules_files": [f"{tmp_path}/rules"], "sources": [source]}
+    config = {"json_output": True, "alert_uid": True, "rules_files": [f"{tmp_path}/rules"], "sources": [source]}
     put_parameters(aws_url, **{"lanner.yaml": json.dumps(config), "rules__ours.yaml": RULE})
     monkeypatch.setenv("LANNER_FETCH", f"ssm:/lanner={tmp_path}")
     monkeypatch.setenv("LANNER_CONFIG", f"{tmp_path}/lanner.yaml")
@@ -192,6 +192,7 @@ def test_the_function_evaluates_messages_and_names_those_that_failed(
     assert handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     (alert,) = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert alert["output_fields"]["ct.id"] == "id-1"
+    assert alert["lanner"]["uid"]
 
 
 def _message(name: str, body: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def aws() -> Iterator[Aws]:
 def invoke(aws: Aws, *events: Any, **environment: str) -> tuple[list[Any], list[str], str]:
     """Invoke the function; return its answers, the other lines it wrote, and its log."""
     done = subprocess.run(
-        [sys.executable, "-c", RUNTIME, "lanner.aws_lambda.handler"],
+        [sys.executable, "-c", RUNTIME, "ingest.cloudtrail.lambda_handler"],
         input="".join(f"{json.dumps(event)}\n" for event in events),
         env={**aws_environment(aws), **environment},
         cwd=ROOT,

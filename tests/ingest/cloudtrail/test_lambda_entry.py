@@ -1,5 +1,6 @@
 """The Lambda function: the messages that failed are named, and only those."""
 
+import importlib.metadata
 import json
 import threading
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.event import Event
+from ingest import cloudtrail
 from ingest.cloudtrail.lambda_entry import Handler, InvocationError, make_handler
 from ingest.cloudtrail.options import AwsOptions
 from tests.ingest.cloudtrail.support import BUCKET, REGION, Aws, trail_key, trail_record
@@ -159,3 +161,10 @@ def test_another_invocation_that_fails_raises(handler: Handler) -> None:
 
 def test_an_empty_batch_has_no_failures(handler: Handler) -> None:
     assert handler({"Records": []}, None) == {"batchItemFailures": []}
+
+
+def test_a_package_without_the_program_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **wanted: ())
+    cloudtrail._handler.cache_clear()
+    with pytest.raises(LookupError, match=r"lanner\.lambda:handler; package Lanner with its \.dist-info"):
+        cloudtrail.lambda_handler({}, None)
