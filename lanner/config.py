@@ -15,6 +15,7 @@ import yaml
 
 from engine.priority import Priority
 from engine.selection import Selection
+from ingest.kubernetes.options import EnrichmentOptions
 from lanner.additions import Addition
 from lanner.configfiles import Include, main_file, merged
 from lanner.errors import ConfigError
@@ -131,6 +132,7 @@ class Config:
         outbox: Where alerts are kept until every output has taken them.
         workers: Processes that work side by side, for sources of type cloudtrail and k8saudit; each has an outbox.
         sources: Where events come from, a list.
+        enrichment: Labels and owners from a Kubernetes API server, for the fields k8smeta.* and for alerts.
         plugins: Falco's list of plugins: cloudtrail and k8saudit become the sources that do the same.
         load_plugins: Names of the plugins to load, in order; without it all are.
         shutdown_grace: Seconds that sources and outputs have for what is begun when the service stops.
@@ -155,6 +157,7 @@ class Config:
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     workers: int = 1
     sources: tuple[SourceConfig, ...] = ()
+    enrichment: EnrichmentOptions = field(default_factory=EnrichmentOptions)
     plugins: tuple[PluginConfig, ...] = ()
     load_plugins: tuple[str, ...] | None = None
     shutdown_grace: float = 25.0

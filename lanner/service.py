@@ -29,6 +29,7 @@ from lanner.catalog import build_catalog
 from lanner.config import NO_OUTBOX, Config
 from lanner.custody import Custody, Direct, Durable
 from lanner.detect import Detector, Tally
+from lanner.enrichment import alert_fields, watching
 from lanner.errors import Exit
 from lanner.hostname import hostname
 from lanner.outbox import Outbox
@@ -49,7 +50,7 @@ _SAME_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both say 
 def load_ruleset(config: Config, more: Sequence[Selection] = ()) -> RuleSet:
     """Load the configured rules; ``more`` selects after the configuration. Raises RulesError."""
     selection = [*(entry for step in config.rules for entry in step.entries()), *more]
-    additions = [addition.entry() for addition in config.append_output]
+    additions = [addition.entry() for addition in config.append_output] + alert_fields(config.enrichment)
     options = LoadOptions(min_priority=config.priority, selection=selection, append_output=additions)
     return rulefiles.load(config.rules_files, build_catalog(hostname(), config.static_fields), options)
 
@@ -93,7 +94,7 @@ async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:
     _spare_collector()
     stopping = asyncio.Event()
     with _signals(stopping):
-        async with _custody(config, counters, stopping) as custody:
+        async with _custody(config, counters, stopping) as custody, watching(config.enrichment):
             status = await _run_sources(config, Pipeline(detector, custody), custody, stopping)
     return status, detector.tally
 

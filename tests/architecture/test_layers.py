@@ -14,11 +14,12 @@ NO_IO |= {"ssl", "subprocess", "sys", "tempfile", "urllib"}
 PURE = {"urllib.parse"}
 CLIENTS = {
     "cloudtrail": {"aiobotocore", "aiohttp", "boto3", "botocore"},
-    "k8saudit": {"aiohttp", "kubernetes"},
-    "syscalls": {"bcc", "kubernetes"},
+    "k8saudit": {"aiohttp"},
+    "kubernetes": {"kubernetes"},
+    "syscalls": {"bcc"},
 }
 SHARED_BY_SOURCES = {"ingest.base", "ingest.canonical", "ingest.indicators", "ingest.jsonfields", "ingest.payload"}
-SHARED_BY_SOURCES |= {"ingest.logfile", "ingest.timestamps"}
+SHARED_BY_SOURCES |= {"ingest.kubernetes", "ingest.logfile", "ingest.timestamps"}
 
 
 def modules(*folders: str) -> list[Path]:
