@@ -187,11 +187,17 @@ class Classes(dict[str | None, ValueClass]):
 
 def classes(nodes: Iterable[Checked], table: FieldTable) -> dict[str, Classes]:
     """Return, for each discriminator that conditions ask about, the classes of its values."""
+    found = mentioned(table, *nodes)
+    return {name: Classes(found[name]) for name in table.discriminators if name in found}
+
+
+def mentioned(table: FieldTable, *nodes: Checked) -> dict[str, list[Test]]:
+    """Return the comparisons of conditions that read a discriminator, by its name."""
     found: dict[str, list[Test]] = {}
     for node in walk(*nodes):
         if isinstance(node, Test) and (name := discriminator(node, table)):
             found.setdefault(name, []).append(node)
-    return {name: Classes(found[name]) for name in table.discriminators if name in found}
+    return found
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""The loop over events: read the discriminators, look up the function for them, call it. The hottest code there is."""
+"""The loop over events: follow the values of the discriminators to a function, call it. The hottest code there is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.fields import Field
@@ -8,35 +8,31 @@ from engine.generate import Writer, define
 from engine.runtime import BUILTINS
 
 
-def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]]) -> Callable[..., Any]:
+def generate_scan(fields: Sequence[Field]) -> Callable[..., Any]:
     """
     Compile the loop that finds the function for each event of one source and calls it.
 
     The loop reads plain paths without looking at types: a record of an odd shape raises, and ``failed`` answers for it.
 
     Args:
-        fields: The discriminators.
-        classes: For each the mapping from its value, or None, to its part of the key.
+        fields: The discriminators, in the order in which they are asked.
 
     Returns:
-        ``scan(events, functions, failed, match)``: the list of ``match(payload, event)`` for all that holds.
-        ``functions`` maps keys to functions or None, ``failed(event)`` answers for an event whose evaluation raised.
+        ``scan(events, root, failed, match)``: the list of ``match(payload, event)`` for all that holds. ``root`` maps
+        a value of the first discriminator to what maps values of the next, at the last to a function, or to None
+        where the event can be left; ``failed(event)`` answers for an event whose evaluation raised.
     """
     writer = Writer(dict(BUILTINS))
     parents: dict[tuple[str, ...], str] = {}
-    keys = [
-        f"{writer.constant(of, 'S')}[{_read(row, writer, parents)}], " for row, of in zip(fields, classes, strict=True)
-    ]
     lines = [
-        "def scan(events, functions, failed, match):",
+        "def scan(events, root, failed, match):",
         "    found = []",
         "    for e in events:",
         "        try:",
         "            r = e.head",
-        *[f"            {_parent(path, name, writer, parents)}" for path, name in parents.items()],
-        f"            call = functions[{''.join(keys) or '()'}]",
-        "            if call is None: continue",
-        "            hits = call(e)",
+        "            n = root",
+        *[f"            {line}" for row in fields for line in _step(row, writer, parents)],
+        "            hits = n(e)",
         "        except Exception:",
         "            hits = failed(e)",
         "        for hit in hits: found.append(match(hit, e))",
@@ -45,13 +41,24 @@ def generate_scan(fields: Sequence[Field], classes: Sequence[Mapping[Any, Any]])
     return define("\n".join(lines), writer.names, "scan")
 
 
+def _step(row: Field, writer: Writer, parents: dict[tuple[str, ...], str]) -> list[str]:
+    """Return the lines that follow the value of one discriminator."""
+    opened = [] if row.path is None else _opened(row.path, writer, parents)
+    return [*opened, f"n = n[{_read(row, writer, parents)}]", "if n is None: continue"]
+
+
+def _opened(path: tuple[str, ...], writer: Writer, parents: dict[tuple[str, ...], str]) -> list[str]:
+    """Return the lines that read the objects on the way to a path, unless an earlier discriminator did."""
+    lines = []
+    for end in range(1, len(path)):
+        if path[:end] not in parents:
+            parent = parents.get(path[: end - 1], "r")
+            name = parents[path[:end]] = f"p{len(parents)}"
+            lines.append(f"{name} = {parent}.get({writer.constant(path[end - 1])}) or EMPTY")
+    return lines
+
+
 def _read(row: Field, writer: Writer, parents: dict[tuple[str, ...], str]) -> str:
     if row.path is None:
         return "None" if row.get is None else f"{writer.constant(row.get, 'get')}(e)"
-    for end in range(1, len(row.path)):
-        parents.setdefault(row.path[:end], f"p{len(parents)}")
     return f"{parents.get(row.path[:-1], 'r')}.get({writer.constant(row.path[-1])})"
-
-
-def _parent(path: tuple[str, ...], name: str, writer: Writer, parents: dict[tuple[str, ...], str]) -> str:
-    return f"{name} = {parents.get(path[:-1], 'r')}.get({writer.constant(path[-1])}) or EMPTY"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.evaluate import SourceIndex
+from engine.index import SourceIndex
 from engine.plan import Allowed, Constraints
 from engine.ruleset import Rule
 from engine.tree import And, Compare, Macro, Node, Not, Or, node_text

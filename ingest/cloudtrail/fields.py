@@ -12,7 +12,7 @@ from ingest.cloudtrail import canonical, openings, policies, values
 from ingest.cloudtrail.record import SOURCE
 from ingest.jsonfields import json_fields, path_field
 
-DISCRIMINATORS = ("ct.name", "ct.user.identitytype", "ct.error", "ct.useragent")
+DISCRIMINATORS = ("ct.useragent", "ct.name", "ct.user.identitytype", "ct.error")
 _ALIASES = {"evt.action": "ct.name", "evt.error": "ct.error"}
 
 _REQUEST, _RESPONSE, _ADDENDUM, _TLS = "requestParameters", "responseElements", "addendum", "tlsDetails"

@@ -23,7 +23,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import evaluate, plan, show
+from engine import index, plan, show
 from engine.alert import make_alert
 from engine.condition import BadCondition, Vocabulary, check_condition
 from engine.describe import describe
@@ -644,7 +644,8 @@ def test_a_path_of_many_keys_is_read_without_deep_code() -> None:
 def test_ever_new_values_make_nothing_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "MAX_VALUES", 10)
     monkeypatch.setattr(plan, "MAX_ANSWERS", 5)
-    monkeypatch.setattr(evaluate, "MAX_FUNCTIONS", 7)
+    monkeypatch.setattr(index, "MAX_FUNCTIONS", 7)
+    monkeypatch.setattr(index, "MAX_REMEMBERED", 40)
     words_ = [f"w{i}" for i in range(8)]
     conditions = [*(f"t.s contains {word}" for word in words_), "t.s = w0 and t.s2 = w1", "not t.s startswith w3"]
     rules = loaded(*[rule(condition, str(at)) for at, condition in enumerate(conditions)])
@@ -656,9 +657,17 @@ def test_ever_new_values_make_nothing_grow_without_bound(monkeypatch: pytest.Mon
             want = [one.name for one in rules.rules if reference.evaluate(one.tree, event, testfields.TABLE)]
             found = [match.rule.name for match in engine.evaluate(event)]
             assert found == (want[:1] if matching == "first" else want)
-        index = engine.index(testfields.SOURCE)
-        assert index is not None
-        assert len(index._functions) <= 7
+        source = engine.index(testfields.SOURCE)
+        assert source is not None
+        assert len(source._functions) <= 7
+        assert 0 < remembered(source._root) <= 41
+
+
+def remembered(branch: object) -> int:
+    """Count the values and branches below a branch of an index."""
+    if not isinstance(branch, index.Branch):
+        return 0
+    return len(branch) + len(branch._next) + sum(map(remembered, branch._next.values()))
 
 
 def test_huge_values_are_not_remembered() -> None:
