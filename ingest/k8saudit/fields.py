@@ -17,7 +17,9 @@ from engine.jsontext import compact, text
 from ingest.jsonfields import json_fields, path_getter, text_at, value_at
 from ingest.k8saudit import canonical, pods
 from ingest.k8saudit.record import SOURCE
+from ingest.k8saudit.targets import target_fields
 from ingest.k8saudit.values import SUBJECTS, elements, subjects, texts
+from ingest.kubernetes.cluster import HERE
 
 DISCRIMINATORS = ("ka.user.name", "ka.target.resource", "ka.target.subresource", "ka.verb", "ka.stage")
 _ALIASES = {"evt.action": "ka.verb"}
@@ -33,7 +35,7 @@ def k8saudit_table(common: Iterable[Field]) -> FieldTable:
         common: The rows that the source shares with all others.
     """
     doc = "Requests to a Kubernetes API server, as its audit log tells them."
-    groups = (common, json_fields(), FIELDS, ours(canonical.FIELDS))
+    groups = (common, json_fields(), FIELDS, ours(canonical.FIELDS), target_fields(HERE))
     return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc)
 
 
