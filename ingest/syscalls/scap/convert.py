@@ -29,7 +29,7 @@ class Converter:
     Makes calls of events.
 
     Attributes:
-        skipped: Events that no rule will see and why, as counts: "unknown event", "old event".
+        skipped: Events that no rule will see and why, as counts by reason.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Converter:
         """
         code = codes()[event.code] if event.code < len(codes()) else None
         if code is None:
-            self.skipped["unknown event"] += 1
+            self.skipped["unknown-event"] += 1
             return None
         if code.entry:
             self._keep(event, code)

@@ -89,7 +89,7 @@ class Capture:
     def _calls(self, block: Block) -> Iterator[Call]:
         event = read_event(block.kind, block.body)
         if event is None:
-            self.skipped["damaged event"] += 1
+            self.skipped["damaged-event"] += 1
             return
         call = self._converter.convert(event)
         if call is not None:
@@ -103,7 +103,7 @@ class Capture:
         try:
             reader(self, block)
         except Short:
-            self.skipped["damaged list"] += 1
+            self.skipped["damaged-list"] += 1
 
     def _machine(self, block: Block) -> None:
         self.machine = read_machine(block.body)
