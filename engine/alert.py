@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from engine import times
 from engine.evaluate import Match
@@ -17,10 +18,9 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", 
 _CONTROL = _OBEYED | {c: f"\\u{c:04x}" for c in range(32)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
-    One alert.
+    One alert; a struct, since these are made and written to disk in a fraction of the time.
 
     Attributes:
         rule, priority, source, tags: Of the rule; tags sorted, each once.

@@ -25,11 +25,13 @@ class Batch:
         events: In the order of the input.
         ack: Call once all alerts of the batch are in durable custody.
         nack: Call with a reason when they could not be; the source delivers the events again if its transport can.
+        independent: Whether the source goes on, and later batches may be settled first, while this one is not settled.
     """
 
     events: Sequence[Event]
     ack: Callable[[], Awaitable[None]] = _nothing
     nack: Callable[[str], Awaitable[None]] = _nothing_failed
+    independent: bool = False
 
 
 @dataclass(slots=True)

@@ -14,12 +14,16 @@ from lanner.detect import Detector
 
 _log = logging.getLogger("lanner.pipeline")
 
-_SLICE = 200  # events evaluated before others, such as a waiting request, get a turn
+_SLICE = 500  # events evaluated before others, such as a waiting request, get a turn
+_AT_ONCE = 64  # independent batches of a source whose alerts are on their way into custody
 
 
 class Pipeline:
     """
     Takes batches of sources, one of each at a time: a source that is ahead waits.
+
+    Independent batches are evaluated one after another too, but the next one already while the alerts of others come
+    into custody.
 
     Attributes:
         counters: ``batches:<acked|nacked>``, ``ack_errors``.
@@ -33,41 +37,66 @@ class Pipeline:
 
     async def consume(self, source: Source) -> None:
         """Settle the batches of a source until it ends."""
-        async for batch in source.batches():
-            await self._settle(batch, source.name)
-
-    async def _settle(self, batch: Batch, name: str) -> None:
+        unsettled: set[asyncio.Task[None]] = set()
         try:
-            alerts = await self._alerts(batch)
-            if alerts:
-                await self._custody.take(alerts)
-                self._tell_of_relief(name)
+            async for batch in source.batches():
+                alerts = await self._alerts(batch, source.name)
+                if not alerts:
+                    continue
+                task = asyncio.create_task(self._keep(batch, alerts, source.name))
+                unsettled.add(task)
+                task.add_done_callback(unsettled.discard)
+                if not batch.independent or len(unsettled) >= _AT_ONCE:
+                    await asyncio.wait(unsettled, return_when=asyncio.FIRST_COMPLETED)
+            if unsettled:
+                await asyncio.wait(unsettled)
+        finally:
+            for task in unsettled:
+                task.cancel()
+            await asyncio.gather(*unsettled, return_exceptions=True)
+
+    async def _alerts(self, batch: Batch, name: str) -> list[Alert]:
+        """Evaluate a batch, and settle it if that fails or raises no alerts; what was evaluated is let go."""
+        number, alerts = len(batch.events), list[Alert]()
+        try:
+            _stamp(batch.events)
+            for start in range(0, number, _SLICE):
+                alerts += self._detector.alerts(batch.events[start : start + _SLICE])
+                if start + _SLICE < number:
+                    await asyncio.sleep(0)
         except asyncio.CancelledError:
             await self._nack(batch, name, "the service stops")
             raise
         except Exception as error:
-            self._tell_of_trouble(batch, name, error)
-            await self._nack(batch, name, "its alerts could not be kept")  # a sender need not know what we write to
+            await self._fail(batch, name, error)
+            return []
+        if batch.independent:
+            batch.events = ()
+        if not alerts:
+            await self._ack(batch, name)
+        return alerts
+
+    async def _keep(self, batch: Batch, alerts: Sequence[Alert], name: str) -> None:
+        try:
+            await self._custody.take(alerts)
+        except asyncio.CancelledError:
+            await self._nack(batch, name, "the service stops")
+            raise
+        except Exception as error:
+            await self._fail(batch, name, error)
         else:
+            self._tell_of_relief(name)
             await self._ack(batch, name)
 
-    def _tell_of_trouble(self, batch: Batch, name: str, error: Exception) -> None:
-        """Log the first batch that goes back; until one is taken again the others are only counted."""
+    async def _fail(self, batch: Batch, name: str, error: Exception) -> None:
         if not self._given_back[name]:
-            _log.error("%s: a batch of %d events goes back: %s", name, len(batch.events), error)
+            _log.error("%s: a batch goes back: %s", name, error)
         self._given_back[name] += 1
+        await self._nack(batch, name, "its alerts could not be kept")  # a sender need not know what we write to
 
     def _tell_of_relief(self, name: str) -> None:
         if back := self._given_back.pop(name, 0):
             _log.info("%s: batches are taken again; %d went back", name, back)
-
-    async def _alerts(self, batch: Batch) -> list[Alert]:
-        _stamp(batch.events)
-        alerts: list[Alert] = []
-        for start in range(0, len(batch.events), _SLICE):
-            alerts += self._detector.alerts(batch.events[start : start + _SLICE])
-            await asyncio.sleep(0)
-        return alerts
 
     async def _ack(self, batch: Batch, name: str) -> None:
         self.counters["batches:acked"] += 1

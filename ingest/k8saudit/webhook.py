@@ -15,7 +15,6 @@ from typing import Literal
 
 from aiohttp import web
 
-from engine.event import Event
 from ingest.base import Batch, Decoded, Health, SourceError
 from ingest.k8saudit.auth import Token, token_of
 from ingest.k8saudit.glance import note
@@ -78,9 +77,33 @@ class _Refused(Exception):
         self.retry_after, self.close = retry_after, close
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """
+    A request that waits to be evaluated.
+
+    Attributes:
+        body: Bytes; a large one is decoded ahead, away from the loop.
+        settled: How its batch ended.
+        rejected: Number of entries that were not usable, once decoded.
+        refused: What to answer when nothing was.
+    """
+
+    cluster: str
+    origin: str
+    body: bytes
+    settled: Settled
+    decoded: Decoded | None = None
+    rejected: int = 0
+    refused: _Refused | None = None
+
+
 class WebhookSource:
     """
     The webhook as a source.
+
+    A request is decoded right before its events are evaluated: what waits takes no more memory than it came with, and
+    what was decoded is still in the processor's caches.
 
     Attributes:
         name: Instance name.
@@ -97,7 +120,7 @@ class WebhookSource:
         self.counters: Counter[str] = Counter()
         self._options = options
         self._listener = Listener(options.listen, self.counters)
-        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._pending: set[Settled] = set()
         self._repeats = Repeats()
         self._replay = Replay(options.spool, self._replayed) if options.spool.path else None
@@ -111,6 +134,11 @@ class WebhookSource:
     def port(self) -> int:
         """The TCP port it listens on."""
         return self._listener.port
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait to be evaluated."""
+        return self._queue.qsize()
 
     async def start(self) -> None:
         """Listen. Raises SourceError when the settings, the address or a TLS file cannot be used."""
@@ -129,8 +157,9 @@ class WebhookSource:
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield one batch per request until ``stop``."""
-        while (batch := await self._queue.get()) is not None:
-            yield batch
+        while (waiting := await self._queue.get()) is not None:
+            if batch := self._opened(waiting):
+                yield batch
 
     async def stop(self, grace: float) -> None:
         """Refuse new requests with 503, answer those begun, close; what is not settled in time is answered 503."""
@@ -155,7 +184,7 @@ class WebhookSource:
         if self._state != "open":
             return Health(False, f"{self.name} is {self._state}")
         if self._behind() and self._options.overload == "shed":
-            return Health(False, f"{self.name}: {self._queue.qsize()} batches wait to be evaluated")
+            return Health(False, f"{self.name}: {self.waiting} batches wait to be evaluated")
         return Health()
 
     def _path(self) -> str:
@@ -223,22 +252,21 @@ class WebhookSource:
         body = await self._read(request)
         if self._replay and (self._options.ack == "spooled" or self._behind()):
             return await self._keep(self._replay, cluster, request.remote or "", body)
-        try:
-            settled = self._repeats.find(cluster, body)
-            if settled:
-                self.counters["requests_repeated"] += 1
-                rejected = 0
-            else:
-                decoded = await self._decoded(body, request.remote or "")
-                rejected = self._usable(decoded)
-                settled = self._enqueue(decoded.events, cluster, len(body))
-        finally:
+        origin = request.remote or ""
+        settled = self._repeats.find(cluster, body)
+        if settled:
+            self.counters["requests_repeated"] += 1
             self._held -= len(body)
-        await self._wait(settled, request, cluster, body)
-        return rejected
+            await self._wait(settled, request, cluster, body)
+            return 0
+        waiting = await self._enqueue(cluster, origin, body)
+        await self._wait(waiting.settled, request, cluster, body)
+        if waiting.refused:
+            raise waiting.refused
+        return waiting.rejected
 
     def _behind(self) -> bool:
-        return self._queue.qsize() >= self._options.max_queue
+        return self.waiting >= self._options.max_queue
 
     async def _keep(self, replay: Replay, cluster: str, origin: str, body: bytes) -> int:
         """Put a request into the spool; it is decoded later, so nothing of it counts as not usable."""
@@ -255,13 +283,12 @@ class WebhookSource:
 
     async def _replayed(self, spooled: Spooled) -> bool:
         """Evaluate a request from the spool; tell whether it need not be kept."""
-        decoded = await self._decoded(spooled.body, spooled.origin)
-        try:
-            self._usable(decoded)
-        except _Refused as refused:
-            self._warn(refused.slug, f"a spooled request holds nothing of use: {refused.message}")
-        settled = self._enqueue(decoded.events, spooled.cluster, len(spooled.body))
-        return not await settled
+        self._held += len(spooled.body)
+        waiting = await self._enqueue(spooled.cluster, spooled.origin, spooled.body)
+        reason = await waiting.settled
+        if waiting.refused:
+            self._warn(waiting.refused.slug, f"a spooled request holds nothing of use: {waiting.refused.message}")
+        return not reason
 
     def _admit(self, request: web.Request) -> str:
         """Check what is known before the body is read; return the sender's cluster, "" if unknown."""
@@ -321,10 +348,6 @@ class WebhookSource:
             raise self._overloaded("too many bytes wait to be evaluated")
         self._held += size
 
-    async def _decoded(self, body: bytes, origin: str) -> Decoded:
-        self.counters["bytes"] += len(body)
-        return await asyncio.to_thread(decode, body, origin) if len(body) >= _IN_THREAD else decode(body, origin)
-
     def _usable(self, decoded: Decoded) -> int:
         """Count what was decoded; return how many entries were not usable, or refuse if none was."""
         self.counters["events"] += len(decoded.events)
@@ -343,15 +366,25 @@ class WebhookSource:
         self._warn(slug, f"{len(rejected)} entries of a request were left out, the first: {detail}")
         return len(rejected)
 
-    def _enqueue(self, events: list[Event], cluster: str, size: int) -> Settled:
-        """Give the events to the pipeline; without events there is nothing to wait for."""
-        settled: Settled = asyncio.get_running_loop().create_future()
-        if not events:
-            settled.set_result("")
-            return settled
-        if cluster:
-            for event in events:
-                note(event, "cluster_name", cluster)
+    async def _enqueue(self, cluster: str, origin: str, body: bytes) -> _Waiting:
+        """Have a request evaluated; its bytes, which count as held already, do so until it is settled."""
+        size = len(body)
+        decoded = await asyncio.to_thread(decode, body, origin) if size >= _IN_THREAD else None
+        waiting = _Waiting(cluster, origin, body, asyncio.get_running_loop().create_future(), decoded)
+
+        def release(_settled: Settled) -> None:
+            self._held -= size
+            self._pending.discard(waiting.settled)
+
+        self._pending.add(waiting.settled)
+        waiting.settled.add_done_callback(release)
+        self._queue.put_nowait(waiting)
+        return waiting
+
+    def _opened(self, waiting: _Waiting) -> Batch | None:
+        """Return the batch of a request; without events there is none, and nothing to wait for."""
+        self.counters["bytes"] += len(waiting.body)
+        decoded, settled = waiting.decoded, waiting.settled
 
         def settle(reason: str) -> None:
             if not settled.done():
@@ -363,15 +396,22 @@ class WebhookSource:
         async def nack(reason: str) -> None:
             settle(reason or "the pipeline gave no reason")
 
-        def release(_settled: Settled) -> None:
-            self._held -= size
-            self._pending.discard(settled)
-
-        self._held += size
-        self._pending.add(settled)
-        settled.add_done_callback(release)
-        self._queue.put_nowait(Batch(events, ack, nack))
-        return settled
+        try:
+            decoded = decoded or decode(waiting.body, waiting.origin)
+            waiting.rejected = self._usable(decoded)
+        except _Refused as refused:
+            waiting.refused = refused
+        except Exception:
+            log.exception("%s: a request could not be decoded", self.name)
+            waiting.refused = _Refused(500, "internal-error", "internal error")
+        waiting.decoded, waiting.body = None, b""
+        if not decoded or not decoded.events:
+            settle("")
+            return None
+        if waiting.cluster:
+            for event in decoded.events:
+                note(event, "cluster_name", waiting.cluster)
+        return Batch(decoded.events, ack, nack, independent=True)
 
     async def _wait(self, settled: Settled, request: web.Request, cluster: str, body: bytes) -> None:
         await asyncio.wait((settled,), timeout=self._options.ack_timeout)
@@ -392,7 +432,7 @@ class WebhookSource:
     def _retry_after(self) -> int:
         """Return seconds, more the fuller the receiver is."""
         options = self._options
-        fill = max(self._held / options.max_held_bytes, self._queue.qsize() / options.max_queue)
+        fill = max(self._held / options.max_held_bytes, self.waiting / options.max_queue)
         return 1 + int(min(fill, 1.0) * (_MAX_RETRY_AFTER - 1))
 
     def _refusal(self, refused: _Refused, request: web.Request) -> web.Response:

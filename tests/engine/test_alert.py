@@ -1,6 +1,6 @@
-import dataclasses
 import json
 
+import msgspec
 import pytest
 
 from engine.alert import Alert
@@ -26,6 +26,6 @@ def test_json_escapes_the_same_and_means_what_the_event_says() -> None:
 
 @pytest.mark.parametrize("message", ["größer \U0001f985", "half \ud800", 'quote " back \\'])
 def test_json_holds_other_characters_as_they_are(message: str) -> None:
-    line = dataclasses.replace(alert(message), output_fields={}).json()
+    line = msgspec.structs.replace(alert(message), output_fields={}).json()
     assert json.loads(line.encode())["output"].endswith(message.replace("\ud800", "\ufffd\ufffd\ufffd"))
     assert "\\u" not in line

@@ -127,7 +127,7 @@ async def test_trouble_is_told_once_and_its_end_too(detector: Detector, caplog: 
     source = ListSource([made(1)], [other()], [made(2)], [made(3)], [made(4)])
     await Pipeline(detector, Direct([ListOutput(fails=3)], Counter())).consume(source)
     assert [record.getMessage() for record in caplog.records] == [
-        "list: a batch of 1 events goes back: down",
+        "list: a batch goes back: down",
         "list: batches are taken again; 3 went back",
     ]
 
@@ -209,7 +209,7 @@ async def test_alerts_are_in_the_outbox_before_the_batch_is_acknowledged(detecto
     assert source.settled == ["ack", "ack"]
     assert output.taken == []
     assert await custody.close(0.0) == 2
-    assert len(Outbox(tmp_path / "o.sqlite", [output.name]).next(output.name, 9)) == 2
+    assert Outbox(tmp_path / "o.sqlite", [output.name]).waiting(output.name) == 2
 
 
 async def test_a_batch_goes_back_when_the_outbox_is_full(detector: Detector, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
 async def test_a_full_queue_is_answered_429_with_whole_seconds_to_wait() -> None:
     async with receiver(WebhookOptions(max_queue=2), consuming=False) as running:
         waiting = [asyncio.create_task(running.post(distinct(number))) for number in range(2)]
-        await running.until(lambda: running.source.counters["events"] == 4)
+        await running.until(lambda: running.source.waiting == 2)
 
         answer = await running.post(distinct(3))
 
