@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from engine.event import Receipt
 from ingest.base import Decoded
 from ingest.payload import PayloadError, json_values
+from lanner.captures import UnreadableCapture, capture_events, is_capture
 from lanner.errors import UserError
 from lanner.formats import FORMATS, Format, tell
 from lanner.payloads import Piece, opened, pieces
@@ -43,13 +44,16 @@ def read_events(
     unknown = ""
     try:
         with opened(path) as stream:
+            if is_capture(stream):
+                yield from capture_events(stream, path, source, advance)
+                return
             for piece in pieces(stream, advance):
                 known = FORMATS[source] if source else tell(piece.data)
                 if known:
                     yield _decoded(piece, path, known)
                 else:
                     unknown = unknown or why_unknown(piece.data)
-    except PayloadError as error:
+    except (PayloadError, UnreadableCapture) as error:
         raise Unreadable(path, error.detail) from None
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None

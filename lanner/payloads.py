@@ -19,7 +19,7 @@ from ingest.payload import MAX_BYTES, PayloadError, decode_json, inflate
 
 STDIN = "-"
 
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".log", ".scap")
 _NO_RECORDS = "CloudTrail-Digest"
 _READ = 1 << 20
 _PIECE = 8 << 20

@@ -27,6 +27,7 @@ Examples:
   lanner run -c lanner.yaml
   lanner run -c lanner.yaml --dry-run              load everything, start nothing
   lanner run -c lanner.yaml -r my_rules.yaml       these rules instead of those of the file
+  lanner run -c lanner.yaml -e trace.scap          what a capture or a log holds, instead of the sources, then end
   lanner run -o 'sources[].type=k8saudit' -o json_output=true
                                                    no file: an audit webhook on 127.0.0.1:9765/k8s-audit
 
@@ -46,10 +47,18 @@ Exit status:
 @click.option(
     "-o", "--option", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the configuration over it."
 )
+@click.option(
+    "-e", "files", multiple=True, metavar="FILE", help="Read this once instead of the sources; as lanner scan does."
+)
 @selection
 @click.option("--dry-run", is_flag=True, help="Load configuration and rules, say what would run, start nothing.")
 def run(
-    path: str | None, rules: tuple[str, ...], overrides: tuple[str, ...], dry_run: bool, **chosen: tuple[str, ...]
+    path: str | None,
+    rules: tuple[str, ...],
+    overrides: tuple[str, ...],
+    files: tuple[str, ...],
+    dry_run: bool,
+    **chosen: tuple[str, ...],
 ) -> Exit:
     """Run the service, or only load it."""
     import asyncio
@@ -59,7 +68,7 @@ def run(
     from lanner.summary import tally_lines
     from lanner.terminal import wants_colour
 
-    read = config.load_all(path, overrides)
+    read = config.load_all(path, (*overrides, *_instead(files)))
     loaded = read.config
     if rules:
         loaded = dataclasses.replace(loaded, rules_files=rules)
@@ -81,6 +90,13 @@ def run(
         return work(loaded)
     shares = [workers.share(loaded, number) for number in range(1, loaded.workers + 1)]
     return workers.supervise(loaded.workers, lambda number: work(shares[number - 1]))
+
+
+def _instead(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the overrides that put files in the place of all sources."""
+    import json
+
+    return (f"sources={json.dumps([{'type': 'files', 'paths': files}])}", "load_plugins=[]") if files else ()
 
 
 def _tell(config: "Config", ruleset: "RuleSet") -> None:

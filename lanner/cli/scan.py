@@ -25,10 +25,11 @@ _BETWEEN_LOOKS = 1.0  # seconds
 _HELP = """
 Read files of events, evaluate the rules and print the alerts. Changes nothing and sends nothing.
 
-A PATH is a file, a folder (all .json, .jsonl, .ndjson and .log files in it and below, also with .gz), or - for standard
-input, or s3://BUCKET[/PREFIX] for the CloudTrail files of a bucket, found in any layout that AWS delivers. What a file
-holds is told by its content: CloudTrail files, single records and lookup-events answers; Kubernetes
-audit Events, EventLists, arrays and logs with one event per line; compressed or not.
+A PATH is a file, a folder (all .json, .jsonl, .ndjson, .log and .scap files in it and below, also with .gz), or - for
+standard input, or s3://BUCKET[/PREFIX] for the CloudTrail files of a bucket, found in any layout that AWS delivers.
+What a file holds is told by its content: CloudTrail files, single records and lookup-events answers; Kubernetes audit
+Events, EventLists, arrays and logs with one event per line; captures of Falco, sysdig and Stratoshark (.scap);
+compressed or not.
 
 Alerts go to standard output, progress and statistics to standard error.
 
@@ -37,6 +38,7 @@ Examples:
   lanner scan AWSLogs/                              the shipped rules on a copy of a trail's bucket
   lanner scan audit.log.1.gz -r rules.yaml --json   your rules, one JSON object per alert
   kubectl logs audit-0 | lanner scan -              whatever comes on standard input
+  lanner scan trace.scap -r falco_rules.yaml        Falco's rules on a capture of host events
   lanner scan AWSLogs/ --fail-on critical           for scripts: exit status 1 when it is serious
   lanner scan s3://my-trail --from 5d --to 2d       three days of a trail in its bucket
   lanner scan s3://my-trail --from 1h --follow      and what comes from now on, until Ctrl-C
@@ -179,7 +181,7 @@ def _find(paths: Sequence[str]) -> "list[Payload]":
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}") from None
     if paths and not found:
-        what = "of a folder the .json, .jsonl, .ndjson and .log files are read, also with .gz"
+        what = "of a folder the .json, .jsonl, .ndjson, .log and .scap files are read, also with .gz"
         click.echo(f"lanner: no file was found: {what}", err=True)
     return found
 

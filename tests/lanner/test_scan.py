@@ -248,7 +248,7 @@ def test_a_folder_without_files_of_events_is_said_to_hold_none(tmp_path: Path) -
     (tmp_path / "audit.log.1").write_text("{}")
     done = lanner("scan", str(tmp_path))
     assert done.returncode == 0
-    assert "no file was found: of a folder the .json, .jsonl, .ndjson and .log files are read" in done.stderr
+    assert "no file was found: of a folder the .json, .jsonl, .ndjson, .log and .scap files are read" in done.stderr
 
 
 def test_events_of_files_are_replays(tmp_path: Path) -> None:

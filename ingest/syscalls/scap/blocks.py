@@ -126,7 +126,9 @@ class _Input:
         while size > 0:
             try:
                 part = self._stream.read(min(size, CHUNK))
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            except EOFError:
+                raise CaptureError(f"its compressed data ends early, after byte {self.offset} of the content") from None
+            except (zlib.error, gzip.BadGzipFile) as error:
                 raise CaptureError(f"the compressed data is damaged after byte {self.offset}: {error}") from None
             if not part:
                 break
