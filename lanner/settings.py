@@ -60,13 +60,15 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 
 def _docs(cls: type) -> Mapping[str, str]:
+    """Return the sentences of a class and of those it builds on."""
+    return {name: sentence for base in reversed(cls.__mro__) for name, sentence in _own_docs(base)}
+
+
+def _own_docs(cls: type) -> Iterator[tuple[str, str]]:
     _, _, text = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
     parts = _ENTRY.split(text)
-    return {
-        name: " ".join(sentence.split())
-        for names, sentence in zip(parts[1::2], parts[2::2], strict=True)
-        for name in names.split(", ")
-    }
+    for names, sentence in zip(parts[1::2], parts[2::2], strict=True):
+        yield from ((name, " ".join(sentence.split())) for name in names.split(", "))
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:

@@ -33,3 +33,20 @@ class Output(Protocol):
 
 class OutputClosed(OutputError):
     """Nobody takes alerts from this output any more, and nobody will."""
+
+
+class Undelivered(OutputError):
+    """
+    A destination took the first alerts of a batch, and not the others; they are for another try.
+
+    Attributes:
+        taken: How many it took.
+        after: Seconds that it asks to wait before the next try, None when it does not say.
+        refused: Whether it will never take the alert after those: then only the ones behind that are tried again.
+    """
+
+    def __init__(self, why: str, taken: int = 0, after: float | None = None, refused: bool = False) -> None:
+        super().__init__(why)
+        self.taken = taken
+        self.after = after
+        self.refused = refused
