@@ -6,13 +6,13 @@ there is any.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ingest.syscalls import flags
 from ingest.syscalls.call import Address, Call, Descriptor, Ends
-from ingest.syscalls.layouts import Layout, Param, layout
+from ingest.syscalls.layouts import Param, layout
 from ingest.syscalls.paths import AT_FDCWD, resolved
 from ingest.syscalls.sockets import TYPECHARS, show_address, show_ends
 
@@ -65,11 +65,6 @@ def native(call: Call, name: str) -> Any:
     return call.params[index]
 
 
-def parameter(known: Layout, name: str) -> int:
-    """Return where a layout has a parameter, -1 for nowhere."""
-    return known.position.get(name, -1)
-
-
 # Raw forms
 
 
@@ -78,11 +73,15 @@ def raw(call: Call, param: Param, found: Any) -> str:
     if isinstance(found, str):
         return found
     if isinstance(found, bytes):
+        if param.type == "dyn":
+            return _dynamic(call, param, found)
         return found.translate(_DOTS).decode("ascii")
     if isinstance(found, Address):
         return show_address(found)
     if isinstance(found, Ends):
         return show_ends(found)
+    if param.type == "fdlist":
+        return _polled(call, found)
     render = _RAW.get(param.type)
     return render(param, found) if render is not None else _number(param, found)
 
@@ -112,8 +111,28 @@ def _signals(_param: Param, found: int) -> str:
     return " ".join(name for number, name in flags.SIGNALS.items() if found >> (number - 1) & 1)
 
 
-def _polled(_param: Param, found: Any) -> str:
-    return " ".join(f"{num}:{char}{events:x}" for num, char, events in found)
+def _polled(call: Call, found: Sequence[tuple[int, int]]) -> str:
+    """Return pairs of descriptor and events, with the character of its type between them."""
+    known = [(num, events, _known_descriptor(call, num)) for num, events in found]
+    return " ".join(f"{num}:{fd.typechar if fd is not None else 'o'}{events:x}" for num, events, fd in known)
+
+
+_DYNAMIC = {
+    "sockopt_dynamic_param": ("bytebuf", "errno", "uint32", "uint64", "reltime"),
+    "ptrace_dynamic_param": ("uint64", "sigtype"),
+}
+# Types that a value of no fixed type may have; its first byte says which.
+
+
+def _dynamic(call: Call, param: Param, found: bytes) -> str:
+    kinds = _DYNAMIC.get(param.table, ())
+    kind = kinds[found[0]] if found and found[0] < len(kinds) else "bytebuf"
+    if kind == "bytebuf":
+        return found[1:].translate(_DOTS).decode("ascii")
+    number = int.from_bytes(found[1:9], "little", signed=kind == "errno")
+    inner = Param(param.name, kind, param.format)
+    name = symbolic(call, inner, number)
+    return f"{raw(call, inner, number)}({name})" if name else raw(call, inner, number)
 
 
 _RAW: dict[str, Callable[[Param, Any], str]] = {
@@ -122,7 +141,6 @@ _RAW: dict[str, Callable[[Param, Any], str]] = {
     "reltime": _duration,
     "abstime": _date,
     "sigset": _signals,
-    "fdlist": _polled,
     "flags8": lambda _param, found: str(found),
     "flags16": lambda _param, found: str(found),
     "flags32": lambda _param, found: str(found),
@@ -145,10 +163,17 @@ def _error(_call: Call, _param: Param, found: int) -> str:
 def _descriptor(call: Call, param: Param, found: int) -> str:
     if found < 0:
         return "AT_FDCWD" if found == AT_FDCWD else flags.error_name(found)
-    known = call.fd if call.fd is not None and call.fd.num == found else None
-    if known is None and call.thread is not None and call.table is not None:
-        known = call.table.descriptor(call.thread, found)
+    known = _known_descriptor(call, found)
     return described(known) if known is not None else ""
+
+
+def _known_descriptor(call: Call, num: int) -> Descriptor | None:
+    if call.fd is not None and call.fd.num == num:
+        return call.fd
+    if call.thread is None or call.table is None:
+        return None
+    found: Descriptor | None = call.table.descriptor(call.thread, num)
+    return found
 
 
 def described(fd: Descriptor) -> str:

@@ -99,6 +99,11 @@ class ThreadTable:
     def __len__(self) -> int:
         return len(self._threads)
 
+    @property
+    def resolves_descriptors(self) -> bool:
+        """Whether descriptors come with the events or are looked up, so that the threads hold none."""
+        return self._descriptor is not None
+
     # Reading
 
     def get(self, tid: int) -> Thread | None:
