@@ -1,18 +1,18 @@
-"""AWS sessions and clients, and what errors of their calls mean; the SDK, slow to load, is imported on first use."""
+"""The AWS clients of a source, and what errors of their calls mean."""
 
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 from types import TracebackType
 from typing import Any
 
-from ingest.cloudtrail.options import AwsOptions
+from ingest.aws.options import AwsOptions
+from ingest.aws.session import ACCESS_CODES, call_errors, code_of, create_client, describe, lacks_credentials, take_role
+from ingest.aws.session import new_session as _session
 
-_CONNECT_TIMEOUT = 10
-_READ_TIMEOUT = 60  # must exceed the longest long poll of 20 s
+__all__ = ["Clients", "Fault", "call_errors", "code_of", "describe", "fault_of", "fault_of_code"]
+
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d")
 
 
@@ -36,13 +36,6 @@ class Fault(Enum):
 
 
 _FAULTS = {
-    Fault.ACCESS: (
-        "AccessDenied AccessDeniedException AllAccessDisabled InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken "
-        "ExpiredTokenException TokenRefreshRequired InvalidToken InvalidClientTokenId UnrecognizedClientException "
-        "AuthFailure OptInRequired KMS.DisabledException KMS.AccessDeniedException KMS.NotFoundException "
-        "KMS.InvalidStateException KmsDisabled KmsAccessDenied KmsNotFound KmsInvalidState KmsOptInRequired "
-        "InvalidSecurity 403 RequestTimeTooSkewed"
-    ),
     Fault.MISSING: "NoSuchKey NoSuchBucket NoSuchVersion 404",
     Fault.NO_QUEUE: "AWS.SimpleQueueService.NonExistentQueue QueueDoesNotExist InvalidAddress",
     Fault.LEASE: (
@@ -50,82 +43,21 @@ _FAULTS = {
     ),
     Fault.FULL: "OverLimit",
 }
-_FAULT_OF_CODE = {code: fault for fault, codes in _FAULTS.items() for code in codes.split()}
+_FAULT_OF_CODE = dict.fromkeys(ACCESS_CODES, Fault.ACCESS) | {
+    code: fault for fault, codes in _FAULTS.items() for code in codes.split()
+}
 
 
 def fault_of(error: BaseException) -> Fault:
     """Say what a failed call means."""
-    return fault_of_code(code_of(error)) if code_of(error) else _fault_of_sdk(error)
+    if code := code_of(error):
+        return fault_of_code(code)
+    return Fault.ACCESS if lacks_credentials(error) else Fault.RETRY
 
 
 def fault_of_code(code: str) -> Fault:
     """Say what an AWS error code means."""
     return _FAULT_OF_CODE.get(code, Fault.RETRY)
-
-
-def code_of(error: BaseException) -> str:
-    """Read the AWS error code of an exception, "" if it has none (connection errors)."""
-    response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return ""
-    return str(response.get("Error", {}).get("Code", ""))
-
-
-def _fault_of_sdk(error: BaseException) -> Fault:
-    """Judge errors that the SDK raises before or without an answer."""
-    from botocore import exceptions as sdk
-
-    credentials = (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError)
-    tokens = (sdk.TokenRetrievalError, sdk.SSOError, sdk.ProfileNotFound)
-    return Fault.ACCESS if isinstance(error, credentials + tokens) else Fault.RETRY
-
-
-def call_errors() -> tuple[type[Exception], ...]:
-    """List what a call to AWS may raise: the SDK's errors, and the transport's that the SDK does not wrap."""
-    from aiohttp import ClientError as TransportError
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
-
-    return (ClientError, BotoCoreError, ResponseParserError, TransportError, TimeoutError, OSError)
-
-
-def describe(error: BaseException) -> str:
-    """One line about a failed call, without its request."""
-    text = " ".join(str(error).split())
-    return f"{text[:300]}" if code_of(error) else f"{type(error).__name__}: {text[:300]}"
-
-
-@dataclass(slots=True)
-class _RoleProvider:
-    """Gives a session the credentials of an assumed role, refreshed as they expire."""
-
-    session: Any
-    options: AwsOptions
-    region: str
-
-    async def load_credentials(self) -> Any:
-        from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
-
-        extra = {"RoleSessionName": "lanner"}
-        if self.options.external_id:
-            extra["ExternalId"] = self.options.external_id
-        fetcher = AioAssumeRoleCredentialFetcher(
-            self._client, await self._source(), self.options.assume_role_arn, extra_args=extra
-        )
-        return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
-
-    async def _source(self) -> Any:
-        from botocore.exceptions import NoCredentialsError
-
-        credentials = await self.session.get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        return credentials
-
-    def _client(self, service: str, **keys: Any) -> Any:
-        return self.session.create_client(
-            service, region_name=self.region or "us-east-1", endpoint_url=self.options.endpoint_url or None, **keys
-        )
 
 
 class Clients:
@@ -148,9 +80,7 @@ class Clients:
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._making = asyncio.Lock()
         self._exits = contextlib.AsyncExitStack()
-        if options.assume_role_arn:
-            provider = _RoleProvider(_session(options), options, self.region)
-            self._session.register_component("credential_provider", provider)
+        take_role(self._session, options, self.region)
 
     async def __aenter__(self) -> "Clients":
         return self
@@ -187,35 +117,4 @@ class Clients:
         return self._clients[key]
 
     def _create(self, service: str, region: str) -> Any:
-        from aiobotocore.config import AioConfig
-
-        config = AioConfig(
-            retries={"mode": "standard", "total_max_attempts": self._options.attempts},
-            max_pool_connections=self._pool,
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=_READ_TIMEOUT,
-            user_agent_extra="lanner",
-        )
-        return self._session.create_client(
-            service, region_name=region or None, endpoint_url=self._options.endpoint_url or None, config=config
-        )
-
-
-@cache
-def _models() -> Any:
-    """Return the SDK's service descriptions, megabytes of JSON, read once for all sources of the process."""
-    from botocore.loaders import Loader
-
-    return Loader()
-
-
-def _session(options: AwsOptions) -> Any:
-    from aiobotocore.session import AioSession
-
-    session = AioSession(profile=options.profile or None)
-    session.register_component("data_loader", _models())
-    if options.config:
-        session.set_config_variable("config_file", options.config)
-    if options.credentials:
-        session.set_config_variable("credentials_file", options.credentials)
-    return session
+        return create_client(self._session, service, self._options, region, self._pool)

@@ -13,13 +13,14 @@ NO_IO = {"asyncio", "http", "logging", "multiprocessing", "os", "pathlib", "shut
 NO_IO |= {"ssl", "subprocess", "sys", "tempfile", "urllib"}
 PURE = {"urllib.parse"}
 CLIENTS = {
+    "aws": {"aiobotocore", "aiohttp", "botocore"},
     "cloudtrail": {"aiobotocore", "aiohttp", "boto3", "botocore"},
     "k8saudit": {"aiohttp"},
     "kubernetes": {"kubernetes"},
     "syscalls": {"bcc"},
 }
 SHARED_BY_SOURCES = {"ingest.base", "ingest.canonical", "ingest.indicators", "ingest.jsonfields", "ingest.payload"}
-SHARED_BY_SOURCES |= {"ingest.kubernetes", "ingest.logfile", "ingest.timestamps"}
+SHARED_BY_SOURCES |= {"ingest.aws", "ingest.kubernetes", "ingest.logfile", "ingest.timestamps"}
 
 
 def modules(*folders: str) -> list[Path]:

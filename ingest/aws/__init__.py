@@ -1,0 +1,1 @@
+"""How AWS is reached, shared by the sources that read from it."""
