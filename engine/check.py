@@ -76,13 +76,9 @@ _HOLDS = {
     Type.INT: "a whole number",
     Type.DOUBLE: "a number",
     Type.PORT: "a port number",
-    Type.BOOL: "'true' or 'false'",
-    Type.IPADDR: "an IP address",
     Type.IPNET: "an address that is compared with networks",
-    Type.BYTES: "bytes",
-    Type.STRING: "text",
 }
-"""What a constant must be to be compared with a field, for hints."""
+"""What fields of a type are, for hints."""
 
 
 _LONGEST = 500
@@ -211,16 +207,18 @@ class Checker:
         tables = self.catalog.tables.values() if self.partial else (self.table,)
         return any(_find(table, ref) is not None for table in (self.table, *tables))
 
+    def like(self, name: str) -> str:
+        """Return "did you mean" with the field most like a mistyped one; "" for none."""
+        found = self.table.near(name) if len(self.report.diagnostics) < _HINTS else None
+        return f"did you mean '{found}'?" if found else ""
+
     def _unknown(self, ref: FieldRef, elsewhere: str) -> Rejected:
-        like = self.table.near(ref.name) if len(self.report.diagnostics) < _HINTS else None
-        hint = f"did you mean '{like}'?" if like else f"'lanner fields {self.table.source}' lists its fields"
+        hint = self.like(ref.name) or f"'lanner fields {self.table.source}' lists its fields"
         if elsewhere:
             hint = f"'{ref.name}' is a field of source {elsewhere}; does the rule lack 'source: {elsewhere}'?"
         message = f"source {self.table.source} has no field '{ref.name}'"
-        at = At(ref.at.text, ref.at.start, min(ref.at.end, ref.at.start + len(ref.name)))
-        text = ref.at.text.text
-        if text[at.start : at.end] != ref.name:  # val(field) and the like: the whole of it
-            at = ref.at
+        start = ref.at.text.text.find(ref.name, ref.at.start, ref.at.end)  # of val(field) the field alone
+        at = ref.at if start < 0 else At(ref.at.text, start, start + len(ref.name))
         return self._reject("unknown-field", message, at, hint)
 
     def _argument(self, row: Field, arg: str | None, ref: FieldRef) -> int | str | None:
@@ -368,14 +366,15 @@ class Checker:
         assert node.right is not None
         sides = [f for side in (left, right) for f in _plain_fields(side)]
         if node.op in ("pmatch", "regex"):
-            raise self._reject("no-right-field", f"'{node.op}' takes constants only on the right", node.right.at)
+            message = f"'{node.op}' takes constants only on the right"
+            raise self._reject("no-right-field", message, node.right.at, "patterns that are in a field: use 'glob'")
         if left.type is Type.IPNET or any(f.no_rhs or f.domain is not None for f in sides):
             raise self._reject("no-right-field", "this field cannot be compared with another one", node.at)
         if any(isinstance(v, FieldValue) and v.match is not Match.ONE for v in (left, right)):
             raise self._reject("no-right-field", "a field of several values cannot be compared with another", node.at)
         if (left.type, left.is_list) != (right.type, right.is_list):
             message = f"the two sides differ in type, {_kind(left)} and {_kind(right)}"
-            raise self._reject("type-mismatch", message, node.at)
+            raise self._reject("type-mismatch", message, node.at, "'lanner fields' tells the types of fields")
 
     def _constants(
         self, literals: tuple[Literal, ...], node: Compare, left: FieldValue | TransformValue
@@ -402,7 +401,8 @@ class Checker:
             if node.op == "regex":
                 regex(text)
         except BadLiteral as problem:
-            hint = problem.hint or f"{operand_text(node.left)} is {_HOLDS[left.type]}"
+            kind = _HOLDS.get(left.type)
+            hint = problem.hint or (f"{operand_text(node.left)} is {kind}" if kind else "")
             raise self._reject("bad-literal", problem.message, literal.at, hint) from None
         except BadPattern as problem:
             hint = "patterns are POSIX regular expressions: [0-9] for a digit, [[:space:]] for a blank"
@@ -415,7 +415,9 @@ class Checker:
             return
         if literal.value not in left.field.domain:
             message = f"'{literal.value}' is no event type of source {self.table.source}"
-            raise self._reject("unknown-event-type", message, literal.at, near(literal.value, left.field.domain))
+            hint = near(literal.value, left.field.domain)
+            hint = hint or f"event types are names such as {', '.join(sorted(left.field.domain)[:3])}"
+            raise self._reject("unknown-event-type", message, literal.at, hint)
 
 
 def _prepared(node: Compare, constants: tuple[Constant, ...]) -> frozenset[Constant] | Predicate | None:

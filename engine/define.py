@@ -154,7 +154,11 @@ class Definer:
         if set(self._known(sources)) == set(old.sources):
             return True
         message = f"{item.title} is for source {', '.join(old.sources)} and cannot change to {', '.join(sources)}"
-        hint = "" if "source" in item.keys else f"without 'source' a rule is for {DEFAULT_SOURCE}"
+        hint = (
+            "give one of the two another name"
+            if "source" in item.keys
+            else f"without 'source' a rule is for {DEFAULT_SOURCE}"
+        )
         item.report_at("source", "source-change", message, VALIDATE, hint)
         return False
 
@@ -168,7 +172,8 @@ class Definer:
         for source in unknown:
             message = f"there is no source '{source}', {'the rule is skipped' if skipped else 'it is left out'}"
             where = item.values.get("source", item.subject)
-            item.warn(where, "unknown-source", message, "LOAD_UNKNOWN_SOURCE", near(source, self.sources))
+            hint = near(source, self.sources) or f"sources are {', '.join(sorted(self.sources))}"
+            item.warn(where, "unknown-source", message, "LOAD_UNKNOWN_SOURCE", hint)
         return f"unknown source {', '.join(unknown)}" if skipped else ""
 
 

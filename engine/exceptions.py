@@ -160,7 +160,7 @@ def _single_comp(entry: Item) -> ScalarNode:
 def _comp(entry: Item, node: ScalarNode, allowed: Sequence[str]) -> Scalar:
     comp = " ".join(node.value.split())
     if comp not in allowed:
-        hint = near(comp, allowed)
+        hint = near(comp, allowed) or f"operators are {' '.join(op for op in allowed if ' ' not in op)}"
         if comp in _COMPS:
             hint = "one field alone takes in, pmatch, intersects, or an operator with oneof, anyof or allof"
         message = f"'{comp}' is no comparison that {entry.title} can use"

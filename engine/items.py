@@ -178,7 +178,7 @@ def present(item: Item, key: str) -> Node:
     if key not in item.values:
         others = [other for other in item.keys if near(other, [key])]
         hint = f"is '{others[0]}' meant to be '{key}'?" if others else ""
-        raise item.refuse(item.subject, "missing-key", f"{item.title} has no '{key}'", hint=hint)
+        raise item.refuse(item.subject, "missing-key", f"{item.title} has no '{key}'", hint=hint or f"add '{key}: ...'")
     return item.values[key]
 
 
@@ -191,9 +191,12 @@ def scalar_node(item: Item, key: str) -> ScalarNode:
     """
     node = present(item, key)
     if not isinstance(node, ScalarNode):
-        raise item.refuse(node, "not-text", f"{item.called(key)} must be text, not {node_kind(node)}")
+        begins = item.file.text[node.start]
+        hint = f"put text that begins with '{begins}' in quotes" if begins in "[{" else ""
+        raise item.refuse(node, "not-text", f"{item.called(key)} must be text, not {node_kind(node)}", hint=hint)
     if node.is_null or not node.value:
-        raise item.refuse(key, "empty-value", f"{item.called(key)} is empty")
+        hint = "put text that begins with '!' or '&' in quotes" if node.properties else ""
+        raise item.refuse(key, "empty-value", f"{item.called(key)} is empty", hint=hint)
     return node
 
 

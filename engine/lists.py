@@ -67,7 +67,8 @@ class Lists:
             if scalar.value not in self._opened:
                 message = f"list '{owner.name}' contains itself, through {loop(owner.name, scalar.value, waiting)}"
                 item = ("list", owner.name)
-                self.report.add(Diagnostic("list-loop", VALIDATE, message, scalar.at.span, item=item))
+                hint = f"take '{scalar.value}' out of it"
+                self.report.add(Diagnostic("list-loop", VALIDATE, message, scalar.at.span, hint=hint, item=item))
             return self._opened.get(scalar.value, ())
         try:
             return (constant(scalar),)

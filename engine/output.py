@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any
 
 from engine.check import Checker, Rejected
-from engine.diagnostics import Diagnostic, Report, SourceText
+from engine.diagnostics import WARNING, Diagnostic, Report, SourceText
 from engine.event import Event
 from engine.fields import Type
-from engine.generate import value_getter
+from engine.generate import value_getter, values_getter
 from engine.parser import parse_left
 from engine.syntax import ParseFailure
 from engine.tree import At, FieldRef, Transform
@@ -47,43 +47,28 @@ class Token:
     def plain(self) -> bool:
         """As in the list of attributes; found out once."""
         value = self.value
-        if self.width or not isinstance(value, FieldValue) or value.type is not Type.STRING:
+        if self.width or not isinstance(value, FieldValue) or value.type is not Type.STRING or value.is_list:
             return False
         row = value.field
         return not (row.text or row.filter_only or row.display is not None) and _key(value) == self.key
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Template:
     """An output format: literal text and tokens in order; ``text`` is as written."""
 
     text: str
     parts: tuple[str | Token, ...]
 
-    @property
+    @cached_property
     def tokens(self) -> list[Token]:
         """The tokens in order."""
         return [part for part in self.parts if isinstance(part, Token)]
 
-    def fill(self, event: Event) -> tuple[str, dict[str, Any]]:
-        """Return what ``render`` and ``fields`` return, each field read once."""
-        pieces: list[str] = []
-        found: dict[str, Any] = {}
-        for part in self.parts:
-            if isinstance(part, str):
-                pieces.append(part)
-                continue
-            value = part.get(event)
-            if part.plain and value.__class__ is str:
-                pieces.append(value)
-                found[part.key] = value
-                continue
-            for inner in operands(part.value):
-                if inner is not part.value or _key(inner) != part.key:
-                    found[_key(inner)] = typed_value(inner, value_getter(inner)(event), event)
-            pieces.append(_shown(part, value))
-            found[part.key] = typed_value(part.value, value, event)
-        return "".join(pieces), found
+    @cached_property
+    def fill(self) -> Callable[[Event], tuple[str, dict[str, Any]]]:
+        """``fill(event)``: what ``render`` and ``fields`` return, each field read once; made on first use."""
+        return _filler(self)
 
     def render(self, event: Event) -> str:
         """Return the text for an event; a missing value prints ``<NA>``."""
@@ -92,6 +77,30 @@ class Template:
     def fields(self, event: Event) -> dict[str, Any]:
         """Return the typed values of the tokens; for a transformed one also those of the fields inside."""
         return self.fill(event)[1]
+
+
+def _filler(template: Template) -> Callable[[Event], tuple[str, dict[str, Any]]]:
+    tokens = template.tokens
+    inner = [value for token in tokens for value in operands(token.value) if value is not token.value]
+    read = values_getter([*(token.value for token in tokens), *inner])
+    keys = [token.key for token in tokens]
+    special = [(at, token) for at, token in enumerate(tokens) if not token.plain]
+    frame = "".join(part.replace("%", "%%") if isinstance(part, str) else "%s" for part in template.parts)
+
+    def fill(event: Event) -> tuple[str, dict[str, Any]]:
+        values = read(event)
+        found = dict(zip(keys, values, strict=False))
+        shown = [ABSENT if value is None else value for value in values[: len(keys)]]
+        for at, token in special:
+            shown[at] = _shown(token, values[at])
+            found[token.key] = typed_value(token.value, values[at], event)
+            if isinstance(token.value, FieldValue):
+                found[_key(token.value)] = found[token.key]
+        for at, operand in enumerate(inner, len(keys)):
+            found[_key(operand)] = typed_value(operand, values[at], event)
+        return frame % tuple(shown), found
+
+    return fill
 
 
 def _key(value: FieldValue) -> str:
@@ -169,7 +178,7 @@ def parse_template(text: SourceText, checker: Checker) -> Template:
     """
     reader = _Reader(text, checker)
     if not text.text:
-        raise reader.reject("the output is empty", 0, 1)
+        raise reader.reject("the output is empty", 0, 1, "say what happened, with fields as in %evt.time")
     return Template(text.text, tuple(reader.parts()))
 
 
@@ -234,7 +243,7 @@ class _Reader:
                 selector = _ARGUMENT.match(self.text.text, found.end())
                 end = selector.end() if selector else found.end()
                 return self._checked(start, end), end
-        self.reject("the parenthesis of a transformer is not closed", start, start + 1)
+        self.reject("the parenthesis of a transformer is not closed", start, start + 1, "close it with ')'")
         raise _Hopeless
 
     def _field(self, start: int, percent: int) -> tuple[FieldValue | TransformValue, int]:
@@ -246,7 +255,9 @@ class _Reader:
         end = self._end_of_name(start, name.end())
         argument = _ARGUMENT.match(self.text.text, end) if end == name.end() else None
         if argument is None:
-            return self._checked(start, end), end
+            value = self._checked(start, end)
+            self._warn_of_rest(start, end, name.end())
+            return value, end
         outer, self.checker.report = self.checker.report, Report()
         try:
             return self._checked(start, argument.end()), argument.end()
@@ -258,6 +269,17 @@ class _Reader:
             raise
         finally:
             self.checker.report = outer
+
+    def _warn_of_rest(self, start: int, end: int, whole: int) -> None:
+        """Tell of text that goes on behind a field as if it were part of its name."""
+        if end < whole:
+            field, rest = self.text.text[start:end], self.text.text[end:whole]
+            message = f"'{field}' is the field here, and '{rest}' behind it is text"
+            like = self.checker.like(f"{field}{rest}")
+            hint = like if like and f"'{field}'" not in like else "a blank between makes that plain"
+            at, item = At(self.text, end, whole).span, self.checker.item
+            code = "LOAD_WARNING_EXTENSION"
+            self.checker.report.add(Diagnostic("text-after-field", code, message, at, WARNING, hint, item=item))
 
     def _stands_alone(self, start: int, end: int) -> bool:
         row, _ = self.checker.lookup(FieldRef(self.text.text[start:end], None, At(self.text, start, end)))

@@ -83,7 +83,8 @@ def _operation_problem(asked: Item, key: str, item: Item) -> bool:
     if operation not in _OPERATIONS:
         shown = f"'{operation}'" if operation else node_kind(node)
         message = f"'override' must say 'append' or 'replace' for '{key}', not {shown}"
-        asked.report_at(node if operation else key, "bad-override", message, hint=near(operation, _OPERATIONS))
+        hint = near(operation, _OPERATIONS) or "'append' adds to what is there, 'replace' takes its place"
+        asked.report_at(node if operation else key, "bad-override", message, hint=hint)
     elif operation == "append" and key not in _APPENDABLE[item.kind]:
         asked.report_at(node, "bad-override", f"nothing can be appended to '{key}'", hint="use 'replace'")
     elif key not in item.values:
@@ -144,7 +145,8 @@ def _target(item: Item, known: Mapping[str, Any]) -> Any:
     if item.name in known:
         return known[item.name]
     message = f"there is no {item.title} before this that could be changed"
-    raise item.refuse(item.subject, "no-such-item", message, VALIDATE, near(item.name, known))
+    hint = near(item.name, known) or "give the file that defines it before this one"
+    raise item.refuse(item.subject, "no-such-item", message, VALIDATE, hint)
 
 
 def _rule(item: Item, definer: Definer) -> RuleDef:

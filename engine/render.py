@@ -6,6 +6,7 @@ Rule files are untrusted: characters that a terminal would obey never get throug
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from engine.diagnostics import ERROR, Diagnostic, Span
 from engine.sourcefile import SourceFile
@@ -14,6 +15,8 @@ WIDTH = 120
 """Terminal cells of a source line that are shown; longer lines are cut around the place."""
 SHOWN = 1000
 """Findings that are shown as text; of more only the number is told."""
+USERS = 8
+"""Macros and rules that are told of one finding, as those that pull its text in."""
 _CUT = "..."
 _JOINERS = "\u200c\u200d"
 _RESET, _BOLD, _RED, _YELLOW, _BLUE = "\033[0m", "\033[1m", "\033[31m", "\033[33m", "\033[34m"
@@ -29,7 +32,7 @@ def render_text(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str], col
         color: Whether to colour it with ANSI escapes.
     """
     files = {name: SourceFile.of(name, text) for name, text in texts.items()}
-    found = in_order(diagnostics, texts)
+    found = merged(in_order(diagnostics, texts))
     blocks = [_block(diagnostic, files, color) for diagnostic in found[:SHOWN]]
     return "\n\n".join([*blocks, *[f"... and {len(found) - SHOWN} more"] * (len(found) > SHOWN)])
 
@@ -43,6 +46,16 @@ def in_order(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> lis
         return rank.get(span.file, len(rank)), span.line, span.col
 
     return sorted(diagnostics, key=place)
+
+
+def merged(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Make one of findings that say the same of one place, as of a macro that several rules use, with all users."""
+    groups: dict[Diagnostic, list[Diagnostic]] = {}
+    for diagnostic in found:
+        groups.setdefault(replace(diagnostic, via=(), item=("", "")), []).append(diagnostic)
+    return [
+        replace(same[0], via=tuple(dict.fromkeys(user for one in same for user in one.via))) for same in groups.values()
+    ]
 
 
 def _block(diagnostic: Diagnostic, files: Mapping[str, SourceFile], color: bool) -> str:
@@ -61,7 +74,8 @@ def _block(diagnostic: Diagnostic, files: Mapping[str, SourceFile], color: bool)
         lines.append(f"  {paint(number, _BLUE)} {excerpt[0]}")
         lines.append(f"  {paint('|'.rjust(len(number)), _BLUE)} {excerpt[1]}{paint(excerpt[2], tone)}")
     lines += [f"  = hint: {printable(diagnostic.hint)}"] * bool(diagnostic.hint)
-    lines += [f"  = used by {printable(who)} at {_place(at)}" for who, at in diagnostic.via]
+    lines += [f"  = used by {printable(who)} at {_place(at)}" for who, at in diagnostic.via[:USERS]]
+    lines += [f"  = used by {len(diagnostic.via) - USERS} more"] * (len(diagnostic.via) > USERS)
     return "\n".join(lines)
 
 
@@ -148,7 +162,7 @@ def _escape(character: str) -> str:
 
 def render_github(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> str:
     """Return diagnostics as workflow commands, one a line, which GitHub shows beside the lines they are about."""
-    return "\n".join(_annotation(diagnostic) for diagnostic in in_order(diagnostics, texts))
+    return "\n".join(_annotation(diagnostic) for diagnostic in merged(in_order(diagnostics, texts)))
 
 
 def _annotation(diagnostic: Diagnostic) -> str:
@@ -160,7 +174,7 @@ def _annotation(diagnostic: Diagnostic) -> str:
     listed = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
     lines = [f"{diagnostic.message} ({diagnostic.code})"]
     lines += [f"hint: {diagnostic.hint}"] * bool(diagnostic.hint)
-    lines += [f"used by {who} at {at.file}:{at.line}:{at.col}" for who, at in diagnostic.via]
+    lines += [f"used by {who} at {at.file}:{at.line}:{at.col}" for who, at in diagnostic.via[:USERS]]
     return f"::{diagnostic.severity} {listed}::{'%0A'.join(_data(line) for line in lines)}"
 
 

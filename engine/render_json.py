@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from engine.diagnostics import ERROR, Diagnostic, Report, Span
-from engine.render import in_order, printable, source_excerpt
+from engine.render import in_order, merged, printable, source_excerpt
 from engine.rulefile import RuleFile
 from engine.sourcefile import SourceFile
 
@@ -108,7 +108,7 @@ def render_sarif(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str], ve
         texts: Texts of the files by name, in order of loading.
         version: Version of the program, for the description of the tool.
     """
-    found = in_order(diagnostics, texts)
+    found = merged(in_order(diagnostics, texts))
     kinds = {diagnostic.slug: _sarif_rule(diagnostic) for diagnostic in reversed(found)}
     numbers = {slug: number for number, slug in enumerate(kinds)}
     driver = {"name": "Lanner", "version": version, "rules": list(kinds.values())}

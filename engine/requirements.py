@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from engine.definitions import Collection, PluginNeed
 from engine.diagnostics import Diagnostic, Report
 from engine.items import VALIDATE, Invalid, Item, open_item, scalar_node, sequence, word
+from engine.similar import near
 from engine.tree import At
 from engine.yamlnodes import MappingNode, Node
 
 ENTRY = "required plugin versions entry"
+NEWER = "a newer version of Lanner may have it"
 _SEMVER = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:[-+][0-9A-Za-z.+-]+)?")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -47,7 +49,7 @@ def read_engine_version(item: Item, collection: Collection, engine_version: str)
     offered = parse_version(engine_version)
     if offered is None or not serves(offered, wanted):
         message = f"the rules need engine version {node.value}, this is {engine_version}"
-        raise item.refuse(node, "engine-version", message, VALIDATE)
+        raise item.refuse(node, "engine-version", message, VALIDATE, NEWER)
     highest = parse_version(collection.required_engine_version)
     if highest is None or wanted > highest:
         collection.required_engine_version = ".".join(map(str, wanted))
@@ -104,18 +106,20 @@ def check_plugins(collection: Collection, plugins: Mapping[str, str], report: Re
     Of an entry and its alternatives the first that is offered decides, as in Falco.
     """
     for need in collection.plugin_needs:
-        problem = _problem(need, plugins)
+        problem, hint = _problem(need, plugins)
         if problem:
             item = (ENTRY, need.choices[0][0])
-            report.add(Diagnostic("plugin-version", VALIDATE, problem, need.at.span, item=item))
+            report.add(Diagnostic("plugin-version", VALIDATE, problem, need.at.span, hint=hint, item=item))
 
 
-def _problem(need: PluginNeed, plugins: Mapping[str, str]) -> str:
+def _problem(need: PluginNeed, plugins: Mapping[str, str]) -> tuple[str, str]:
+    """Return what is wrong, "" for nothing, and a hint."""
     for name, wanted in need.choices:
         if name in plugins:
             offered, least = parse_version(plugins[name]), parse_version(wanted)
             if offered is not None and least is not None and serves(offered, least):
-                return ""
-            return f"the rules need plugin '{name}' in version {wanted}, this has {plugins[name]}"
+                return "", ""
+            return f"the rules need plugin '{name}' in version {wanted}, this has {plugins[name]}", NEWER
     names = " or ".join(f"'{name}' {version}" for name, version in need.choices)
-    return f"the rules need plugin {names}, which is not built in"
+    hint = near(need.choices[0][0], plugins) or f"built in are {', '.join(sorted(plugins))}" if plugins else ""
+    return f"the rules need plugin {names}, which is not built in", hint

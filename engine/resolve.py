@@ -143,14 +143,15 @@ class Resolver:
 
     def _macro_use(self, ref: MacroRef, item: tuple[str, str], owner: MacroDef | None, waiting: Names[str]) -> Macro:
         if not self._visible(ref.name, owner):
-            self._error("undefined-macro", VALIDATE, *self._undefined(ref.name), ref.at.span, item)
+            message, hint = self._undefined(ref.name, owner)
+            self._error("undefined-macro", VALIDATE, message, hint, ref.at.span, item)
             raise Unresolved
         self.used_macros.add(ref.name)
         if owner is None:
             self._macro(ref.name)
         elif ref.name not in self._macros:
             message = f"macro '{owner.name}' refers to itself, through {loop(owner.name, ref.name, waiting)}"
-            self._error("macro-loop", VALIDATE, message, "", ref.at.span, item)
+            self._error("macro-loop", VALIDATE, message, f"take '{ref.name}' out of it", ref.at.span, item)
         body = self._macros.get(ref.name)
         if body is None:
             raise Unresolved
@@ -161,8 +162,10 @@ class Resolver:
         macro = self.collection.macros.get(name)
         return macro is not None and (owner is None or macro.first < owner.latest)
 
-    def _undefined(self, name: str) -> tuple[str, str]:
+    def _undefined(self, name: str, owner: MacroDef | None) -> tuple[str, str]:
         """Return a message and a hint."""
+        if owner is not None and name == owner.name:
+            return f"macro '{name}' uses itself", f"take '{name}' out of it"
         if name in self.collection.macros:
             return f"macro '{name}' is defined after the macro that uses it", "define it before, or in an earlier file"
         hint = near(name, self.collection.macros) if len(self.report.diagnostics) < _HINTS else ""
@@ -235,9 +238,11 @@ class Resolver:
     def _single(self, name: str, at: At, item: tuple[str, str]) -> Literal:
         self.lists.used.add(name)
         items = self.lists.items(name)
+        if not items and any(found.item == ("list", name) for found in self.report.errors):
+            raise Unresolved  # why it has none was told
         if len(items) != 1:
             message = f"list '{name}' has {len(items)} items, but one value is wanted here"
-            hint = "compare with a list by 'in' or 'intersects'"
+            hint = f"compare with a list by 'in' or 'intersects'; the text itself is '{name}' in quotes"
             self._error("list-as-value", CODE, message, hint, at.span, item)
             raise Unresolved
         return replace(items[0], at=at)
@@ -264,7 +269,7 @@ class Resolver:
             if entry.single:
                 scalars = [value for row in entry.values for value in row if isinstance(value, Scalar)]
                 values = self._listed(tuple(scalars), entry.at, item)
-                return self._exception_test(fields[0], entry.comps[0].value, values, entry.at, item)
+                return self._exception_test(fields[0], entry.comps[0], values, item)
             rows = [self._exception_row(fields, entry, row, item) for row in entry.values]
         except ParseFailure as failure:
             raise self._failed(failure, item) from None
@@ -280,7 +285,8 @@ class Resolver:
         try:
             return [parse_left(whole(scalar)) for scalar in entry.fields]
         except ParseFailure as failure:
-            self.report.add(replace(failure.diagnostic, code=VALIDATE, item=item))
+            hint = failure.diagnostic.hint or "a field alone stands here; operators are in 'comps', values in 'values'"
+            self.report.add(replace(failure.diagnostic, code=VALIDATE, hint=hint, item=item))
             raise Unresolved from None
 
     def _exception_row(
@@ -293,19 +299,18 @@ class Resolver:
         tests: list[Node] = []
         for left, comp, value in zip(fields, entry.comps, row, strict=True):
             right = self._exception_value(comp.value, value, entry.at, item)
-            tests.append(self._exception_test(left, comp.value, right, entry.at, item))
+            tests.append(self._exception_test(left, comp, right, item))
         return tests[0] if len(tests) == 1 else And(tuple(tests), entry.at)
 
     def _exception_test(
         self,
         left: FieldRef | Transform,
-        comp: str,
+        comp: Scalar,
         right: Literal | Values | FieldRef | Transform,
-        at: At,
         item: tuple[str, str],
     ) -> Compare:
-        op, _, modifier = comp.partition(" ")
-        return self._compare(Compare(left, "=" if op == "==" else op, modifier.strip(), right, at), item)
+        op, _, modifier = comp.value.partition(" ")
+        return self._compare(Compare(left, "=" if op == "==" else op, modifier.strip(), right, comp.at), item)
 
     def _exception_value(
         self, comp: str, value: Scalar | tuple[Scalar, ...], at: At, item: tuple[str, str]

@@ -68,7 +68,7 @@ def _document(file: SourceFile, root: Node, definer: Definer, report: Report, en
     if isinstance(root, ScalarNode) and root.is_null:
         return
     if not isinstance(root, SequenceNode):
-        hint = "begin each list, macro and rule with '- '" if isinstance(root, MappingNode) else ""
+        hint = "begin each list, macro and rule with '- ', as in '- rule: name'"
         message = f"a rule file must be a sequence of items, not {node_kind(root)}"
         span = file.span(root.start, root.end)
         report.add(Diagnostic("not-a-sequence", VALIDATE, message, span, hint=hint))

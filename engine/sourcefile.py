@@ -69,9 +69,9 @@ def bad_character(file: SourceFile) -> Diagnostic | None:
         return None
     code = ord(found[0])
     slug, message = "control-character", f"the character U+{code:04X} must not stand in a rule file"
+    hint = f"write it as an escape in double quotes: \\x{code:02x}" if code < 0x80 else "take it out"
     if code in _SURROGATES:
-        slug, message = "not-utf-8", f"the byte 0x{code - 0xDC00:02x} is not UTF-8 text"
-    hint = f"write it as an escape in double quotes: \\x{code:02x}" if code < 0x80 else ""
+        slug, message, hint = "not-utf-8", f"the byte 0x{code - 0xDC00:02x} is not UTF-8 text", "save the file as UTF-8"
     return Diagnostic(slug, "LOAD_ERR_YAML_PARSE", message, file.span(found.start(), found.end()), hint=hint)
 
 

@@ -89,6 +89,7 @@ _HINTS = (
         "for a list use 'in', or a modifier such as 'anyof' between the operator and the list",
     ),
     ("expected-value", "EQOP", "", "[=!<>]", "operators are = != < <= > >="),
+    ("expected-value", "COMMA", "", r"\)", "take the comma before it away"),
     ("expected-value", "", "", r"[,)]|\Z", 'an empty text is written ""'),
     ("expected-number", "", "<", ">", "write '!='"),
     ("expected-number", "", "", "[\"']", "write the number without quotes"),
@@ -97,6 +98,7 @@ _HINTS = (
     ("expected-condition", "", "", "!", "write 'not'"),
     ("expected-condition", "", "", "[%$@]", "write the field without '{found}'"),
     ("expected-condition", "", "", "[\"'0-9]", "the field stands on the left of the operator, without quotes"),
+    ("expected-field", "", "", r"val\(", "val() stands on the right of an operator"),
     ("expected-argument", "", "", "[A-Za-z]", "a text stands in quotes, and the name of a field has a dot"),
     ("expected-paren", "BARE", f"val|{_CALL}", r"\(", "a list holds constants only"),
     (
@@ -127,7 +129,7 @@ _HINTS = (
     ("leftover", "BARE|IDENT", "", ",", _PARENTHESES),
     ("leftover", "BARE", "[\u2018\u2019\u201c\u201d].*", "", _STRAIGHT),
     ("leftover", "BARE", "", "[(=\"']", _IN_QUOTES),
-    ("leftover", "BARE|NUMBER|HEX", "", "", "put a value with blanks in quotes, or 'and' before what follows"),
+    ("leftover", "BARE|NUMBER|HEX", "", "", "put 'and' or 'or' before it, or quotes around a value with blanks"),
     ("leftover", "QUOTED", "", r"\S", "inside of quotes a quote is written with a backslash before it"),
 )
 

@@ -123,7 +123,8 @@ def _address(text: str) -> bytes:
             raise ValueError
         return kind(text).packed
     except ValueError:
-        hint = "for a network use a field of type ipnet, or 'in' with one" if "/" in text else ""
+        network = "for a network use a field of type ipnet, or 'in' with one"
+        hint = network if "/" in text else "write it as in 192.0.2.1 or 2001:db8::1"
         raise BadLiteral(f"{text!r} is not an IP address", hint) from None
 
 
@@ -141,7 +142,7 @@ def network(text: str) -> tuple[int, int, int]:
             raise ValueError
         net = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise BadLiteral(f"{text!r} is not a network in CIDR notation") from None
+        raise BadLiteral(f"{text!r} is not a network in CIDR notation", "write it as in 10.0.0.0/8") from None
     shift = net.max_prefixlen - net.prefixlen
     return net.max_prefixlen // 8, shift, int(net.network_address) >> shift
 
@@ -164,4 +165,4 @@ def hex_bytes(text: str) -> bytes:
             raise ValueError
         return bytes.fromhex(text)
     except ValueError:
-        raise BadLiteral(f"{text!r} is not an even number of hexadecimal digits") from None
+        raise BadLiteral(f"{text!r} is not an even number of hexadecimal digits", "two digits are a byte") from None

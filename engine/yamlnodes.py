@@ -186,9 +186,11 @@ def _syntax_error(file: SourceFile, error: yaml.YAMLError) -> Diagnostic:
     problem = str(getattr(error, "problem", None) or error)
     context = getattr(error, "context", None)
     mark = getattr(error, "problem_mark", None)
-    if context and ("quoted scalar" in context or "simple key" in context):
+    last = max(0, len(file.text.rstrip()) - 1)
+    at_end = mark is not None and mark.index > last
+    if context and ("quoted scalar" in context or "simple key" in context or (at_end and "flow" in context)):
         mark = error.context_mark or mark  # type: ignore[attr-defined]  # an open quote, not the end of the file
-    index = min(mark.index, len(file.text)) if mark else 0
+    index = min(mark.index, last) if mark else 0
     message = f"not YAML: {problem}" + (f", {context}" if context else "")
     return Diagnostic(
         "yaml-syntax", PARSE, message, file.span(index, index + 1), hint=_syntax_hint(file, index, problem)
@@ -203,6 +205,14 @@ def _syntax_hint(file: SourceFile, index: int, problem: str) -> str:
         return f"put text that begins with '{here}' in quotes"
     if "mapping values are not allowed" in problem:
         return "put text that contains ': ' in quotes, or check the indentation"
+    if "could not find expected ':'" in problem:
+        return "a key ends with ': ', and a text of several lines is indented deeper than its key"
+    if "expected '-' indicator" in problem:
+        return "check the indentation: lists, macros and rules begin with '- ', all in the same column"
+    if "alphabetic or numeric character" in problem:
+        return "put text that begins with '&' or '*' in quotes"
+    if here in ("[", "{"):
+        return f"close it with '{']' if here == '[' else '}'}'"
     if "did not find expected" in problem:
         return "check the indentation and the quotes here and in the lines before"
     return ""

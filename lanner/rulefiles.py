@@ -45,6 +45,8 @@ def find(paths: Iterable[str]) -> list[Path]:
 
 
 def _expand(path: str) -> list[Path]:
+    if not path:
+        raise RuleFileError("an empty path is no rule file; is a variable not set?")
     if path.rstrip("/") == BUNDLED or path.startswith(f"{BUNDLED}/"):
         folder = bundled() / path.removeprefix(BUNDLED).strip("/")
         inside = (file for file in folder.rglob("*") if TESTS not in file.relative_to(folder).parts)

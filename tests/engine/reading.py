@@ -1,6 +1,11 @@
 """Reads rule files for tests, given as YAML text, and looks findings up."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
 
 from engine.definitions import Collection
 from engine.diagnostics import Diagnostic, Report
@@ -32,3 +37,14 @@ def only(report: Report) -> Diagnostic:
 def slugs(report: Report) -> list[str]:
     """Return what was found, in order."""
     return [diagnostic.slug for diagnostic in report.diagnostics]
+
+
+def golden(folder: str) -> list[Any]:
+    """Return the cases of the files in a folder beside this one, as parameters of a test."""
+    found: dict[str, Any] = {}
+    for path in sorted(Path(__file__).with_name(folder).glob("*.yaml")):
+        for case in yaml.safe_load(path.read_text("utf-8")):
+            key = f"{path.stem}: {case['case']}"
+            assert key not in found, f"two cases are called {key}"
+            found[key] = pytest.param(case, id=key)
+    return list(found.values())

@@ -136,6 +136,21 @@ def test_of_very_many_findings_the_first_are_shown():
     assert text.endswith("\n\n... and 7 more")
 
 
+def test_one_finding_with_many_users_is_told_once_with_the_first_of_them():
+    users = [(f"rule 'r{number}'", Span("f", number, 1, number, 2)) for number in range(2, 14)]
+    found = [replace(FIELD, via=(user,), item=("rule", user[0])) for user in users]
+    lines = render_text(found, {}).splitlines()
+
+    assert [line for line in lines if "used by" in line] == [
+        *(f"  = used by rule 'r{number}' at f:{number}:1" for number in range(2, 10)),
+        "  = used by 4 more",
+    ]
+    assert len([line for line in lines if "error[" in line]) == 1
+    assert len(render_github(found, {}).splitlines()) == 1
+    (result,) = render_sarif(found, {}, "1")["runs"][0]["results"]
+    assert len(result["relatedLocations"]) == len(users)
+
+
 def test_no_finding_is_no_text():
     assert render_text([], TEXTS) == ""
     assert render_github([], TEXTS) == ""
