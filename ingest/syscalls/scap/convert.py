@@ -23,6 +23,15 @@ MAX_PENDING = 65_536
 _SHOWN_ENTRIES = frozenset({"open", "openat", "openat2", "creat", "connect", "execve", "execveat"})
 _RENAMED = {("dup", "fd"): "oldfd"}
 
+_ZERO = {
+    "socket": ("flags",),
+    "fcntl": ("arg",),
+    "accept": ("queuelen", "queuemax"),
+    "accept4": ("queuelen", "queuemax"),
+    "seccomp": ("flags",),
+}
+# Parameters that old events had not and that are 0 in them, as in Falco; all others are empty.
+
 
 class Converter:
     """
@@ -51,7 +60,7 @@ class Converter:
             self._keep(event, code)
             return None
         self._position += 1
-        entry = self._pending.pop(event.tid, None)
+        entry = self._pending.pop(event.tid, None) if event.code % 2 else None
         if entry is not None and entry.code != event.code - 1:
             entry = None
         call = self._call(event, code, entry)
@@ -86,15 +95,19 @@ def _undecoded(event: Event, entry: Event | None) -> str:
 
 def _params(event: Event, code: Code, entry: Event | None, shape: Layout) -> tuple[Any, ...]:
     """Return the values of today's parameters."""
-    if code.params is None and len(event.params) >= len(shape.params):
+    if code.params is None and (len(event.params) >= len(shape.params) or shape.entry):
         return tuple(decode(param.type, data) for param, data in zip(shape.params, event.params, strict=False))
-    if code.name == "container" and code.params is not None and len(event.params) == 4:
+    if code.name == "container" and len(event.params) == len(code.params or ()) == 4:
         return (_container(event.params),)
     told = _by_name(entry, shape) if entry is not None else {}
     if code.params is None:
         told |= {param.name: data for param, data in zip(shape.params, event.params, strict=False)}
     else:
         told |= _named(code, event, shape)
+    if not told:
+        return ()
+    for name in _ZERO.get(code.name, ()):
+        told.setdefault(name, b"\0")
     return tuple(decode(param.type, told.get(param.name, b"")) for param in shape.params)
 
 

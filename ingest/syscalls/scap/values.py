@@ -1,6 +1,7 @@
 """Values of parameters as capture files hold them: bytes to and from what ``Call`` holds (spec: fields 5.4, 5.5)."""
 
 import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ingest.syscalls.call import Address, Ends
@@ -23,7 +24,8 @@ def decode(kind: str, data: bytes) -> Any:
     """
     Return a value; None for an empty one, and for an address that is cut short.
 
-    Buffers, lists of descriptors and dynamic values stay bytes. A number may have had another width in old files.
+    A list of descriptors becomes pairs of number and events; buffers and dynamic values stay bytes. A number may have
+    had another width in old files.
     """
     if not data:
         return None
@@ -31,11 +33,8 @@ def decode(kind: str, data: bytes) -> Any:
         return int.from_bytes(data[:8], "little", signed=kind in SIGNED)
     if kind in TEXTS:
         return text(data)
-    if kind == "sockaddr":
-        return _address(data)
-    if kind == "socktuple":
-        return _ends(data)
-    return data
+    reader = _READERS.get(kind)
+    return reader(data) if reader is not None else data
 
 
 def text(data: bytes) -> str:
@@ -71,6 +70,18 @@ def _port(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 2], "little")
 
 
+_POLLED = struct.Struct("<qH")
+_MOST_POLLED = 6_000
+
+
+def _polled(data: bytes) -> tuple[tuple[int, int], ...]:
+    count = min(int.from_bytes(data[:2], "little"), (len(data) - 2) // _POLLED.size)
+    return tuple(_POLLED.iter_unpack(data[2 : 2 + max(count, 0) * _POLLED.size]))
+
+
+_READERS: dict[str, Callable[[bytes], Any]] = {"sockaddr": _address, "socktuple": _ends, "fdlist": _polled}
+
+
 def encode(kind: str, value: Any) -> bytes:
     """Return the bytes of a value; none for None and for what has no form in a file."""
     if value is None:
@@ -84,7 +95,9 @@ def encode(kind: str, value: Any) -> bytes:
         return encode_text(value) + b"\0"
     if isinstance(value, Address):
         return _encode_address(value)
-    return _encode_ends(value) if isinstance(value, Ends) else b""
+    if isinstance(value, Ends):
+        return _encode_ends(value)
+    return _encode_polled(value) if kind == "fdlist" else b""
 
 
 def encode_text(value: str) -> bytes:
@@ -107,3 +120,8 @@ def _encode_ends(ends: Ends) -> bytes:
         ids = struct.pack("<QQ", ends.source_id, ends.destination_id)
         return family + ids + encode_text(ends.destination.path) + b"\0"
     return family + _encode_address(ends.source)[1:] + _encode_address(ends.destination)[1:]
+
+
+def _encode_polled(value: Sequence[tuple[int, int]]) -> bytes:
+    value = value[:_MOST_POLLED]
+    return struct.pack("<H", len(value)) + b"".join(_POLLED.pack(num, events & 0xFFFF) for num, events in value)
