@@ -107,10 +107,14 @@ class Clients:
         """Give the S3 client of a region; a bucket elsewhere is followed there by the SDK, which remembers it."""
         return await self._get("s3", region=region if _REGION.fullmatch(region) else "")
 
+    async def other(self, service: str) -> Any:
+        """Give the client of a service that the sources themselves do without."""
+        return await self._get(service)
+
     async def _get(self, service: str, role: str = "", region: str = "") -> Any:
         async with self._making:
             self.region = self.region or self._session.get_config_variable("region") or ""
-            region = region or self.region or ("us-east-1" if service == "s3" else "")
+            region = region or self.region or ("us-east-1" if service in ("s3", "sts") else "")
             key = (service, role, region)
             if key not in self._clients:
                 self._clients[key] = await self._exits.enter_async_context(self._create(service, region))

@@ -57,6 +57,14 @@ def parse_address(text: str) -> Address:
     return Address(name=rest)
 
 
+async def find_url(clients: Clients, address: Address, owner: str = "") -> str:
+    """Return the URL of the queue of a name; raises the SDK's errors."""
+    owner = address.owner or owner
+    extra = {"QueueOwnerAWSAccountId": owner} if owner else {}
+    client = await clients.control()
+    return str((await client.get_queue_url(QueueName=address.name, **extra))["QueueUrl"])
+
+
 @dataclass(eq=False, slots=True)
 class Held:
     """
@@ -93,25 +101,15 @@ class Queue:
     async def open(self) -> None:
         """Find the queue and warn about settings that lose or repeat messages; raises SourceError."""
         try:
-            self.url = self.url or await self._find()
+            self.url = self.url or await find_url(self._clients, self._address, self._options.owner_account)
             attributes = await self._attributes()
         except aws.call_errors() as error:
-            raise SourceError(_start_error(self._options.queue, self._clients.region, error)) from error
+            raise SourceError(start_error(self._options.queue, self._clients.region, error)) from error
         self.redrives = bool(attributes.get("RedrivePolicy"))
-        for warning in _warnings(attributes, self._options):
+        for warning in setting_warnings(attributes, self._options):
             logger.warning("queue %s: %s", self._address.name, warning)
-        logger.info(
-            "queue %s is open, about %s messages wait",
-            self._address.name,
-            attributes.get("ApproximateNumberOfMessages", "an unknown number of"),
-        )
-
-    async def _find(self) -> str:
-        owner = self._address.owner or self._options.owner_account
-        extra = {"QueueOwnerAWSAccountId": owner} if owner else {}
-        client = await self._clients.control()
-        answer = await client.get_queue_url(QueueName=self._address.name, **extra)
-        return str(answer["QueueUrl"])
+        waiting = attributes.get("ApproximateNumberOfMessages", "unknown")
+        logger.info("queue %s is open, messages waiting: %s", self._address.name, waiting)
 
     async def _attributes(self) -> dict[str, str]:
         client = await self._clients.control()
@@ -233,7 +231,8 @@ def _held(message: dict[str, Any]) -> Held:
     )
 
 
-def _start_error(queue: str, region: str, error: BaseException) -> str:
+def start_error(queue: str, region: str, error: BaseException) -> str:
+    """Say why a queue cannot be opened."""
     where = f"{queue} in region {region or '(none)'}"
     fault = aws.fault_of(error)
     if fault is Fault.NO_QUEUE:
@@ -245,7 +244,8 @@ def _start_error(queue: str, region: str, error: BaseException) -> str:
     return f"{where}: {aws.describe(error)}"
 
 
-def _warnings(attributes: dict[str, str], options: SqsOptions) -> list[str]:
+def setting_warnings(attributes: dict[str, str], options: SqsOptions) -> list[str]:
+    """Return what in a queue's settings loses or repeats messages."""
     warnings = []
     policy = attributes.get("RedrivePolicy", "")
     if not policy and not options.dlq_url and not options.quarantine:

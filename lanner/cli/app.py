@@ -20,6 +20,7 @@ VERBS = {
     "rules": "Check, list and describe rules.",
     "config": "Show, check and describe the configuration.",
     "fields": "List the fields that rules can use.",
+    "cloudtrail": "Look whether a trail's queue, bucket and permissions are in order.",
     "k8s": "Make an API server's audit policy and webhook kubeconfig.",
 }
 """Each is the command of this name in the module of this name beside this file, with its line in the help."""

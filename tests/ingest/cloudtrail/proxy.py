@@ -17,6 +17,7 @@ class Seen:
     path: str
     body: bytes
     headers: dict[str, str]
+    query: str = ""
 
     @property
     def region(self) -> str:
@@ -33,12 +34,14 @@ class Proxy:
     Attributes:
         fault: Called for each request; its answer is sent instead of moto's, None lets the request pass.
         requests: All requests so far.
+        headers: Set in every answer of moto.
     """
 
     target: str
     url: str = ""
     fault: Fault | None = None
     requests: list[Seen] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def count(self, action: str) -> int:
         return sum(seen.action == action for seen in self.requests)
@@ -49,7 +52,7 @@ class Proxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         action = request.headers.get("X-Amz-Target", request.method).removeprefix("AmazonSQS.")
-        seen = Seen(action, request.path, await request.read(), dict(request.headers))
+        seen = Seen(action, request.path, await request.read(), dict(request.headers), request.query_string)
         self.requests.append(seen)
         answer = self.fault(seen) if self.fault else None
         if asyncio.iscoroutine(answer):
@@ -61,7 +64,7 @@ class Proxy:
             url = self.target + request.raw_path
             async with session.request(request.method, url, data=body, headers=request.headers) as answer:
                 kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("transfer-encoding", "connection")}
-                return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+                return web.Response(status=answer.status, body=await answer.read(), headers={**kept, **self.headers})
 
 
 @asynccontextmanager
