@@ -77,13 +77,12 @@ def _message(diagnostic: Diagnostic) -> str:
 
 
 def _locations(diagnostic: Diagnostic, file: SourceFile | None) -> list[dict[str, Any]]:
-    """Tell where it is, outermost first: the file, then the item."""
+    """Tell where it is, outermost first: the file, then the item; of what is in no item the place in the file."""
     span = diagnostic.span
     kind, name = diagnostic.item
     offset = file.starts[span.line - 1] + span.col - 1 if file and 1 <= span.line <= len(file.starts) else 0
-    places = [("rules content", "", 0, 0, 0)]
-    if kind:
-        places.append((kind, name, span.line - 1, span.col - 1, offset))
+    here = (span.line - 1, span.col - 1, offset)
+    places = [("rules content", "", 0, 0, 0), (kind, name, *here)] if kind else [("rules content", "", *here)]
     return [
         {
             "item_type": item_type,

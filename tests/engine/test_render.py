@@ -282,6 +282,17 @@ def test_falcos_json_keeps_findings_outside_of_files():
     assert last["errors"][0]["context"]["snippet"] == ""
 
 
+def test_falcos_json_tells_the_place_of_what_is_in_no_item():
+    text = "- list: l\n  items: [a\n"
+    (result,) = render_falco_json([RuleFile("a.yaml", text)], read(text)[1])["falco_load_results"]
+    context = result["errors"][0]["context"]
+
+    assert [(one["item_type"], one["position"]["line"], one["position"]["column"]) for one in context["locations"]] == [
+        ("rules content", 1, 9)
+    ]
+    assert context["snippet"] == "  items: [a\n         ^\n"
+
+
 def test_warnings_alone_are_successful_in_falcos_json():
     (result,) = render_falco_json([RuleFile("a.yaml", "- marco: m\n")], read("- marco: m\n")[1])["falco_load_results"]
 

@@ -87,6 +87,11 @@ def test_a_file_that_is_not_there(capsys: Capture) -> None:
     assert capsys.readouterr().err == "lanner: nowhere.yaml: no such rule file or folder\n"
 
 
+def test_a_path_of_nothing_is_not_this_folder(capsys: Capture) -> None:
+    assert status_of(["rules", "check", ""]) == RuleFileError.status
+    assert "an empty path is no rule file; is a variable not set?" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_text(capsys: Capture, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(b"- rule: \xff")
