@@ -162,7 +162,8 @@ def attach_tracepoint(program: int, number: int) -> int:
 
 def program_ids() -> list[int]:
     """Return the ids of all programs in the kernel. Raises BpfError."""
-    ids, last = [], 0
+    ids: list[int] = []
+    last = 0
     while True:
         buffer = ctypes.create_string_buffer(struct.pack("<II", last, 0), 128)
         result = _libc.syscall(

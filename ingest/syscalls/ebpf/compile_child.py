@@ -12,25 +12,29 @@ import json
 import os
 import struct
 import sys
+from typing import Any
 
 LOAD_IMMEDIATE = 0x18
 IS_MAP = 1
 
 
-def load_bcc(folder):
+def load_bcc(folder: str) -> Any:
     """Import bcc from its folder, without the other packages beside it."""
     spec = importlib.util.spec_from_file_location(
         "bcc", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
     )
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["bcc"] = module
     spec.loader.exec_module(module)
     return module
 
 
-def tables(program, lib):
+def tables(program: Any, lib: Any) -> Any:
     """Return the maps and their descriptors."""
-    maps, descriptors = [], {}
+    maps = []
+    descriptors = {}
     for number in range(lib.bpf_num_tables(program.module)):
         descriptors[lib.bpf_table_fd_id(program.module, number)] = number
         maps.append(
@@ -46,7 +50,7 @@ def tables(program, lib):
     return maps, descriptors
 
 
-def relocatable(code, descriptors):
+def relocatable(code: bytes, descriptors: Any) -> str:
     """Put the maps' indexes where their descriptors are."""
     out = bytearray(code)
     for at in range(0, len(out), 8):
@@ -56,12 +60,12 @@ def relocatable(code, descriptors):
     return out.hex()
 
 
-def compiled(job):
+def compiled(job: Any) -> Any:
     """Compile what the job says."""
     os.environ["BCC_KERNEL_SOURCE"] = job["include"]
     bcc = load_bcc(job["bcc"])
     if not hasattr(bcc, "BPF"):
-        return {"error": "the package in {} is not the BPF Compiler Collection".format(job["bcc"])}
+        return {"error": f"the package in {job['bcc']} is not the BPF Compiler Collection"}
     from bcc.libbcc import lib
 
     for sizes in (lib.bpf_table_fd_id, lib.bpf_table_key_size_id, lib.bpf_table_leaf_size_id, lib.bpf_table_name):
@@ -74,7 +78,7 @@ def compiled(job):
     return {"maps": maps, "functions": functions, "bcc": bcc.__version__}
 
 
-def main():
+def main() -> None:
     """Read the job, write the answer; what the compiler prints goes to standard error."""
     job = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
@@ -82,7 +86,7 @@ def main():
     try:
         answer = compiled(job)
     except Exception as error:
-        answer = {"error": "{}: {}".format(type(error).__name__, error)}
+        answer = {"error": f"{type(error).__name__}: {error}"}
     json.dump(answer, answers)
     answers.close()
 

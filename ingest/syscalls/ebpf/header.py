@@ -54,7 +54,7 @@ class Header(NamedTuple):
         marks: Bits as in ``Mark``.
         cpu: Where it ran.
         size: Bytes of what follows the header in the ring.
-        comm: Name of the thread.
+        comm: Name of the thread, filled up with NULs.
     """
 
     boot_ns: int
@@ -87,4 +87,4 @@ class Header(NamedTuple):
     marks: int
     cpu: int
     size: int
-    comm: str
+    comm: bytes

@@ -1,6 +1,5 @@
 """
-Brings the program into the kernel: C text, compiled by the distribution's bcc in a child or found in a cache, loaded
-with bpf(2).
+Brings the program into the kernel: compiled by the distribution's bcc in a child, or from a cache; loaded with bpf(2).
 
 The child hands over instructions, not descriptors, so that what comes from it and from the cache is loaded the same
 way and LLVM never enters this process. Nothing outlives the process: programs and maps go with the descriptors.

@@ -111,8 +111,8 @@ _I386 = """
 """
 
 _OURS = {
-    "umount": 900, "stat64": 901, "lstat64": 902, "fstat64": 903, "mmap2": 904, "_llseek": 905, "send": 906, "recv": 907,
-    "procexit": PROCEXIT, "task_rename": TASK_RENAME,
+    "umount": 900, "stat64": 901, "lstat64": 902, "fstat64": 903, "mmap2": 904, "_llseek": 905, "send": 906,
+    "recv": 907, "procexit": PROCEXIT, "task_rename": TASK_RENAME,
 }  # fmt: skip
 
 _OF_SOCKETCALL = (

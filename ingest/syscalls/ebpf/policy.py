@@ -10,6 +10,7 @@ ring that floods of file and network events do not reach, ``E`` when a tracepoin
 
 import struct
 from collections.abc import Iterable
+from functools import cache
 
 from ingest.syscalls.ebpf.numbers import NUMBERS, PROCEXIT, SIZE, TASK_RENAME
 
@@ -190,7 +191,9 @@ def _read(line: str) -> tuple[int, bytes, int, int]:
 
 
 _FLAGS = {"R": RET_FD, "!": PRIORITY, "E": ENOUGH, "X": ARGV, "H": HOW}
-_TABLE = {number: rest for number, *rest in map(_read, _CALLS.strip().split("\n"))}
+_TABLE: dict[int, tuple[bytes, int, int]] = {
+    number: (kinds, flags, size) for number, kinds, flags, size in map(_read, _CALLS.strip().split("\n"))
+}
 
 
 def entry(number: int, flags: int) -> bytes:
@@ -205,6 +208,19 @@ def entry(number: int, flags: int) -> bytes:
     kinds, own, size = _TABLE.get(number, (b"", 0, 0))
     path = next((index for index, kind in enumerate(kinds) if kind == _KINDS.index("p")), _NO_PATH)
     return _ENTRY.pack(flags | own if flags else 0, kinds.ljust(6, b"\0"), size, path)
+
+
+_FD_KINDS = frozenset((_KINDS.index("f"), _KINDS.index("d"), _KINDS.index("2")))
+_RESULT = 7
+
+
+@cache
+def fd_index(number: int) -> int:
+    """Return the index of the argument that is the descriptor of the event; 7 for the result, -1 for none."""
+    kinds, flags, _size = _TABLE.get(number, (b"", 0, 0))
+    if flags & RET_FD:
+        return _RESULT
+    return next((index for index, kind in enumerate(kinds) if kind in _FD_KINDS), -1)
 
 
 def entries(wanted: Iterable[int], generation: int) -> dict[int, bytes]:

@@ -722,8 +722,7 @@ static __always_inline void one_argument(struct scratch *s, u32 i)
         if (kind == ARG_PATH && first != '/') {
             u32 before = s->kind[(i - 1) & 7], dir = s->h.arg[(i - 1) & 7]; /* kind[7] is none */
             if (before == ARG_DIR && dir != (u32)AT_FDCWD) {
-                u64 file = file_of(s->task, dir);
-                if (file) add_job(s, i - 1, file + OFF_FILE_PATH);
+                descriptor(s, i - 1, dir);
             } else {
                 add_cwd(s);
             }
