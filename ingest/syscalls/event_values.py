@@ -8,7 +8,7 @@ from engine import times
 from engine.fields import Getter, Type
 from ingest.syscalls import arguments, events, flags
 from ingest.syscalls.call import Address, Call, Ends
-from ingest.syscalls.event import HostEvent
+from ingest.syscalls.host_event import HostEvent
 from ingest.syscalls.layouts import layout
 from ingest.syscalls.paths import resolved
 from ingest.syscalls.words import IO_CATEGORY

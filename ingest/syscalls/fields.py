@@ -1,37 +1,31 @@
-"""
-All fields of the host source, and the table the engine sees.
-
-No row has a getter yet: the names, types and arguments are known, so that rules for hosts load and are checked; the
-values come with the agent that captures events.
-"""
+"""All fields of the host source with the functions that answer them, and the table the engine sees."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engine.fields import Field, FieldTable, table
 from ingest.syscalls import events
 from ingest.syscalls.event_fields import EVENT_FIELDS
+from ingest.syscalls.event_values import event_getters, native_getter
 from ingest.syscalls.file_fields import FD_FIELDS, PATH_FIELDS
+from ingest.syscalls.file_values import FILE_GETTERS
+from ingest.syscalls.host_event import SOURCE
 from ingest.syscalls.process_fields import PROCESS_FIELDS, THREAD_FIELDS
+from ingest.syscalls.process_values import PROCESS_GETTERS
 from ingest.syscalls.removed_fields import REMOVED_FIELDS
 from ingest.syscalls.workload_fields import CONTAINER_FIELDS, KUBERNETES_FIELDS, USER_FIELDS
-
-SOURCE = "syscall"
+from ingest.syscalls.workload_values import WORKLOAD_GETTERS
 
 
 def syscall_table(common: Iterable[Field]) -> FieldTable:
     """Return the table of the host source, given the rows that all sources share."""
+    rows = [*EVENT_FIELDS, *PROCESS_FIELDS, *THREAD_FIELDS, *FD_FIELDS, *PATH_FIELDS]
+    rows += [*USER_FIELDS, *CONTAINER_FIELDS, *KUBERNETES_FIELDS]
     return table(
         SOURCE,
         common,
-        EVENT_FIELDS,
+        _answered(rows),
         _raw_arguments(),
-        PROCESS_FIELDS,
-        THREAD_FIELDS,
-        FD_FIELDS,
-        PATH_FIELDS,
-        USER_FIELDS,
-        CONTAINER_FIELDS,
-        KUBERNETES_FIELDS,
         REMOVED_FIELDS,
         discriminators=("evt.type",),
         aliases={"syscall.type": "evt.type"},
@@ -39,8 +33,14 @@ def syscall_table(common: Iterable[Field]) -> FieldTable:
     )
 
 
+def _answered(rows: Iterable[Field]) -> Iterable[Field]:
+    getters = {**event_getters(), **PROCESS_GETTERS, **FILE_GETTERS, **WORKLOAD_GETTERS}
+    return (replace(row, get=getters[row.name]) if row.name in getters else row for row in rows)
+
+
 def _raw_arguments() -> Iterable[Field]:
     """Rows of ``evt.rawarg.NAME``: one for each parameter, because each has a type of its own."""
     for name, kind in events.PARAMETERS.items():
         doc = f"Raw value of the event's parameter {name}."
-        yield Field(f"evt.rawarg.{name}", kind, doc, hidden=True, no_rhs=True, no_transformer=True)
+        get = native_getter(name, kind)
+        yield Field(f"evt.rawarg.{name}", kind, doc, get, hidden=True, no_rhs=True, no_transformer=True)

@@ -8,7 +8,7 @@ from ingest.syscalls import arguments
 from ingest.syscalls.call import Address, Call, Descriptor
 from ingest.syscalls.containers import SHORT
 from ingest.syscalls.descriptors import MADE_AT, USED_AT
-from ingest.syscalls.event import HostEvent
+from ingest.syscalls.host_event import HostEvent
 from ingest.syscalls.layouts import layout
 from ingest.syscalls.paths import resolved
 from ingest.syscalls.sockets import show_ip
@@ -29,10 +29,8 @@ _GUESSED = {
     "memfd_create": "m",
     "pidfd_open": "P",
 }
-_NAMING = frozenset(
-    ("open", "openat", "openat2", "open_by_handle_at", "creat", "connect", "bind", "accept", "accept4")
-    + ("send", "sendto", "sendmsg", "sendmmsg", "recv", "recvfrom", "recvmsg", "recvmmsg")
-)
+_NAMING = frozenset({"open", "openat", "openat2", "open_by_handle_at", "creat", "connect", "bind", "accept", "accept4"})
+_NAMING |= {"send", "sendto", "sendmsg", "sendmmsg", "recv", "recvfrom", "recvmsg", "recvmmsg"}
 _UNSIGNED_MINUS_ONE = 0xFFFFFFFF
 _NO_PROTOCOL = "<NA>"
 _HAS_ENDS = "46"

@@ -1,18 +1,24 @@
 """A host event as the engine takes it."""
 
-from typing import Any, cast
-
 from engine.event import Event
 from ingest.syscalls.call import Call
 
 SOURCE = "syscall"
 
 
-def host_event(call: Call, origin: str = "") -> Event:
-    """Return an event whose ``record`` is the call, which the fields of the source read."""
-    return Event(SOURCE, call.time_ns, cast("dict[str, Any]", call), _uid, origin)
+class HostEvent(Event):
+    """An event whose ``record`` is a call, which the fields of the source read."""
+
+    __slots__ = ()
+
+    record: Call  # type: ignore[assignment]  # the engine leaves records to the fields of their source
 
 
-def _uid(record: Any) -> str:
+def host_event(call: Call, origin: str = "") -> HostEvent:
+    """Return the event of a call."""
+    return HostEvent(SOURCE, call.time_ns, call, _uid, origin)  # type: ignore[arg-type]  # as above
+
+
+def _uid(record: Call) -> str:
     """Return the identity of a call: no thread enters two calls at one time."""
     return f"{record.tid}/{record.time_ns}/{record.num}/{record.name}"

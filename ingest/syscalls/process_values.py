@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.fields import Getter
 from ingest.syscalls.call import UNKNOWN, Call, Thread
-from ingest.syscalls.event import HostEvent
+from ingest.syscalls.host_event import HostEvent
 from ingest.syscalls.words import capability_names, type_word
 
 MAX_ENV_ANCESTORS = 20

@@ -24,8 +24,10 @@ NETS = {"fd.cnet": "fd.cip", "fd.snet": "fd.sip", "fd.lnet": "fd.lip", "fd.rnet"
 
 
 def host_table() -> FieldTable:
-    table = syscall_table(common_fields("oracle"))
-    fields = {name: row if row.get else replace(row, get=_getter(row)) for name, row in table.fields.items()}
+    common = common_fields("oracle")
+    own = {row.name for row in common}
+    table = syscall_table(common)
+    fields = {name: row if name in own else replace(row, get=_getter(row)) for name, row in table.fields.items()}
     return replace(table, fields=fields)
 
 
