@@ -76,6 +76,17 @@ def entries(data: bytes, most: int) -> list[Entry] | None:
     return None
 
 
+def last_member_end(data: bytes) -> int:
+    """Return where the last whole member of an object that was cut off ends, 0 when it has none."""
+    depth = end = 0
+    for token in _TOKEN.finditer(data):
+        mark = token[0]
+        depth += (mark in _OPENING) - (mark in _CLOSING)
+        if mark == b"," and depth == 1:
+            end = token.start()
+    return end
+
+
 def _whole(data: bytes, end: int, found: list[Entry], begin: int) -> list[Entry] | None:
     """Return what was found if nothing but closing brackets of an object follows the list."""
     rest = data[end:].strip()

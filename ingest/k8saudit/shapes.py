@@ -8,6 +8,7 @@ of EKS. Nothing here raises: what is not usable is left out with a reason and it
 
 import base64
 import binascii
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from ingest.k8saudit import gke
 from ingest.k8saudit.glance import TRUNCATED, annotate, glance, split
 from ingest.k8saudit.record import BadRecord, to_event
 from ingest.k8saudit.salvage import entries
+from ingest.k8saudit.truncated import is_cut, salvage
 from ingest.payload import decode_json
 
 MAX_ITEMS = 20_000
@@ -30,7 +32,8 @@ IGNORED = frozenset({"other-log"})
 """Reasons that are no fault of the payload: what shares a log stream with audit events."""
 
 _API = "audit.k8s.io/"
-_CLOUDWATCH_CUT = "[Truncated...]"
+_MILLISECOND = 1_000_000
+_TAIL = 64  # bytes in which a payload says that it was cut off
 _decoder = msgspec.json.Decoder()
 
 
@@ -46,6 +49,13 @@ def decode(data: bytes, origin: str, max_items: int = MAX_ITEMS, max_event_bytes
     """
     reader = _Reader(origin, max_items, max_event_bytes if len(data) > max_event_bytes else 0)
     reader.payload(data)
+    return reader.out
+
+
+def decode_log_events(found: list[Any], origin: str) -> Decoded:
+    """Read log events of CloudWatch, objects with ``message`` and ``timestamp``, as EKS writes them."""
+    reader = _Reader(origin, len(found), 0)
+    reader.cloudwatch({"logEvents": found}, "")
     return reader.out
 
 
@@ -159,6 +169,9 @@ class _Reader:
         try:
             value = decode_json(data)
         except ValueError as error:
+            if is_cut(data[-_TAIL:].decode("utf-8", "replace")):
+                self.cut(data.decode("utf-8", "replace"), where)
+                return ""
             parts = entries(data, self.left + 1)
             if parts is None or (len(parts) == 1 and parts[0].data.strip() == data.strip()):
                 return _reason(error)
@@ -250,7 +263,9 @@ class _Reader:
     def cloudwatch(self, message: Record, where: str) -> None:
         """Read the log events of a subscription: EKS writes one audit event as the text of each."""
         for number, entry in enumerate(self.take(_list(message.get("logEvents")), where)):
-            self.embedded(value_at(entry, "message"), f"{where}logEvents[{number}]", "")
+            stamp = value_at(entry, "timestamp")
+            time_ns = stamp * _MILLISECOND if type(stamp) is int else 0
+            self.embedded(value_at(entry, "message"), f"{where}logEvents[{number}]", "", time_ns)
 
     def pubsub(self, message: Record, where: str) -> None:
         try:
@@ -269,20 +284,31 @@ class _Reader:
         else:
             self.skip("other-log", "the log entry is of another service", where)
 
-    def embedded(self, log: Any, where: str, cluster: str) -> None:
-        """Take an audit event that is a text in another record."""
+    def embedded(self, log: Any, where: str, cluster: str, time_ns: int = 0) -> None:
+        """Take an audit event that is a text in another record, whose time is ``time_ns`` if known."""
         if not _may_be_audit(log):
             self.skip("other-log", "no audit event", where)
             return
         try:
             value = decode_json(log.encode("utf-8", "replace")) if isinstance(log, str) else log
         except ValueError as error:
-            cut = log.endswith(_CLOUDWATCH_CUT)
-            self.skip("truncated" if cut else "not-json", "the event was cut off" if cut else _reason(error), where)
+            if is_cut(log):
+                self.cut(log, where, time_ns)
+            else:
+                self.skip("not-json", _reason(error), where)
             return
         if cluster and isinstance(value, dict):
             annotate(value, "cluster_name", cluster)
         self.event(value, where)
+
+    def cut(self, text: str, where: str, time_ns: int = 0) -> None:
+        """Take what is left of an event whose text was cut off; an unknown time is that of the event before."""
+        before = self.out.events[-1:]
+        value = salvage(text, lambda: time_ns or (before[0].time_ns if before else time.time_ns()))
+        if value is None:
+            self.skip("truncated", "the event was cut off before it tells who did what", where)
+        else:
+            self.event(value, where)
 
 
 def _is_complete(line: bytes) -> bool:
