@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -14,7 +15,6 @@ from engine.priority import Priority
 _DIRECTION = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """Characters that change the order in which a terminal shows the others."""
 _OBEYED = {c: f"\\u{c:04x}" for c in (127, *range(128, 160), 0x2028, 0x2029, *_DIRECTION)}
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 _CONTROL = _OBEYED | {c: f"\\u{c:04x}" for c in range(32)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 
 
@@ -79,13 +79,48 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
             without: Keys that are left out.
             with_message: Whether the message alone is there, as ``message``.
         """
+        if not without:
+            try:
+                return self._line(iso_8601, with_uid, with_message)
+            except (UnicodeEncodeError, TypeError, RecursionError):  # such as halves of surrogate pairs
+                pass
         shown = {key: value for key, value in self.as_dict(iso_8601).items() if key not in without}
         if with_uid:
             shown["lanner"] = {"uid": self.uid}
         if with_message:
             shown["message"] = self.message
-        text = json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return text if text.isascii() and "\x7f" not in text else _encodable(text.translate(_OBEYED))
+        return _encodable(_obeyed(json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":"))))
+
+    def _line(self, iso_8601: bool, with_uid: bool, with_message: bool) -> str:
+        """Return all of it as JSON, put together from its parts in the order of their keys."""
+        output = f"{self._prefix(iso_8601)} {self.message}"
+        time_field = "evt.time.iso8601" if iso_8601 else "evt.time"
+        fields = {time_field: self.time_ns, **self.output_fields}
+        hostname, of_rule = _json(self.hostname), _json_of_rule(self.priority, self.rule, self.source, self.tags)
+        more = f'"lanner":{{"uid":{_json(self.uid)}}},' if with_uid else ""
+        more += f'"message":{_json(self.message)},' if with_message else ""
+        return _obeyed(
+            f'{{"hostname":{hostname},{more}"output":{_json(output)},"output_fields":{_json(fields)},'
+            f'{of_rule},"time":"{times.utc_json(self.time_ns)}"}}'
+        )
+
+
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+def _json(value: Any) -> str:
+    return _encode_sorted(value).decode()
+
+
+@lru_cache(maxsize=4096)
+def _json_of_rule(priority: Priority, rule: str, source: str, tags: tuple[str, ...]) -> str:
+    """Return the part of an alert's JSON that is the same for all alerts of a rule."""
+    return f'"priority":{_json(priority.label)},"rule":{_json(rule)},"source":{_json(source)},"tags":{_json(tags)}'
+
+
+def _obeyed(text: str) -> str:
+    """Escape what a terminal would obey."""
+    return text if text.isascii() and "\x7f" not in text else text.translate(_OBEYED)
 
 
 def _encodable(text: str) -> str:
@@ -111,9 +146,14 @@ def make_alert(match: Match, hostname: str) -> Alert:
         hostname,
         message,
         fields,
-        tuple(sorted(set(rule.tags))),
+        _sorted_once(tuple(rule.tags)),
         alert_uid(rule.name, event.source, event.uid),
     )
+
+
+@lru_cache(maxsize=4096)
+def _sorted_once(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(tags)))
 
 
 def _extra(template: Any, event: Any) -> Any:

@@ -144,6 +144,15 @@ def value_getter(operand: FieldValue | TransformValue) -> Callable[[Event], Any]
     return writer.define("value", "e", ["r = e.record", f"return {_Body(writer, Counter()).value(operand)}"])
 
 
+def values_getter(operands: Sequence[FieldValue | TransformValue]) -> Callable[[Event], tuple[Any, ...]]:
+    """Return the function that gives the values of several operands for an event, what they share read once."""
+    writer = Writer(dict(BUILTINS))
+    body = _Body(writer, Counter(use for operand in operands for use in _operand_uses(operand)))
+    values = [body.value(operand) for operand in operands]
+    lines = [*body.opening(), f"return ({''.join(f'{value}, ' for value in values)})"]
+    return writer.define("values", "e", ["r = e.record", *lines])
+
+
 def define(text: str, names: Mapping[str, Any], name: str) -> Callable[..., Any]:
     """Return a function from its text and what the names in it stand for."""
     scope = dict(names)

@@ -5,8 +5,10 @@ All take nanoseconds since the Unix epoch. Local time is that of the ``TZ`` of t
 """
 
 import time
+from functools import lru_cache
 
 _SECOND = 1_000_000_000
+_STEP = 30  # seconds; no place changed its offset within one since 1970
 
 
 def local_time(ns: int) -> str:
@@ -16,7 +18,19 @@ def local_time(ns: int) -> str:
 
 def local_time_s(ns: int) -> str:
     """Return the local time of day in whole seconds, ``HH:MM:SS``."""
-    return time.strftime("%H:%M:%S", time.localtime(ns // _SECOND))
+    seconds = ns // _SECOND
+    return _time_of_day(seconds + _offset(seconds // _STEP, time.tzname))
+
+
+def _time_of_day(seconds: int) -> str:
+    of_day = seconds % 86_400
+    return f"{of_day // 3600:02d}:{of_day // 60 % 60:02d}:{of_day % 60:02d}"
+
+
+@lru_cache(maxsize=1024)
+def _offset(step: int, names: tuple[str, str]) -> int:
+    """Return the seconds that local time is ahead of UTC; ``names`` tell zones apart."""
+    return time.localtime(step * _STEP).tm_gmtoff
 
 
 def local_datetime(ns: int) -> str:
@@ -40,4 +54,10 @@ def utc_json(ns: int) -> str:
 
 
 def _utc(ns: int) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(ns // _SECOND))}.{ns % _SECOND:09d}"
+    seconds = ns // _SECOND
+    return f"{_date(seconds // 86_400)}T{_time_of_day(seconds)}.{ns % _SECOND:09d}"
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
