@@ -68,6 +68,7 @@ _OPERATORS: dict[str, frozenset[Type]] = {
     **dict.fromkeys(("bcontains", "bstartswith"), frozenset({Type.BYTES})),
 }
 LIST_OPERATORS = frozenset({"exists", "in", "intersects"})
+_COMPARED_IN_LISTS = _NETS | {Type.STRING, Type.BOOL, Type.UINT, Type.ABSTIME, Type.RELTIME}
 _HEX_OPERATORS = frozenset({"bcontains", "bstartswith"})
 _EQUALITIES = frozenset({"=", "!=", "in", "intersects"})
 _INDEX = re.compile(r"0|[1-9][0-9]*")
@@ -346,6 +347,9 @@ class Checker:
         kind = f"list of {left.type}" if left.is_list else str(left.type)
         if left.is_list and node.op == "contains" and left.type is Type.STRING and isinstance(node.right, Literal):
             self._warn_of_contains(node)
+        elif left.is_list and node.op != "exists" and left.type not in _COMPARED_IN_LISTS:
+            message = f"'{node.op}' does not go with {operand_text(node.left)}, a {kind}"
+            raise self._reject("operator-type", message, node.at, "such a list takes 'exists' alone")
         elif left.is_list and node.op not in LIST_OPERATORS:
             hint = "a list takes 'in' (every element is one of), 'intersects' (some element is) and 'exists'"
             message = f"'{node.op}' does not go with {operand_text(node.left)}, a {kind}"
