@@ -116,6 +116,21 @@ OUTPUT_TYPES = {
     "otlp": OutputType(
         "OpenTelemetry logs, by OTLP over HTTP.", _http("stores", "OtlpOptions", "otlp"), "url: http://collector:4318"
     ),
+    "syslog": OutputType(
+        "Syslog: this machine's, or a server by UDP, TCP or TLS.",
+        _direct("syslog", "SyslogOptions", "SyslogOutput"),
+        "host: syslog.example.com\nprotocol: tls",
+    ),
+    "program": OutputType(
+        "A program's standard input.",
+        _direct("program", "ProgramOptions", "ProgramOutput"),
+        "command: [/usr/bin/logger, -t, lanner]",
+    ),
+    "smtp": OutputType(
+        "Mail.",
+        _direct("smtp", "SmtpOptions", "SmtpOutput"),
+        "host: mail.example.com\nsender: lanner@example.com\nrecipients: [soc@example.com]",
+    ),
 }
 _OWN_KEYS = frozenset({"type", "name", "minimum_priority"})
 
