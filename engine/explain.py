@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from engine.event import Event
 from engine.generate import comparison, value_getter
 from engine.output import shown_value
-from engine.typed import All, Checked, Const, Either, FieldValue, Negation, Shared, Test, TransformValue
+from engine.typed import All, Checked, Const, Either, FieldValue, Negation, Shared, Test, TransformValue, operands
 
 MAX_SHOWN = 200
 
@@ -96,8 +96,20 @@ def _held(operand: FieldValue | TransformValue, event: Event) -> str:
 
 
 def _source(node: Test) -> str:
-    text = node.at.text.text[node.at.start : node.at.end]
-    return " ".join(text.split())
+    text = " ".join(node.at.text.text[node.at.start : node.at.end].split())
+    written = node.op in text and all(value.field.name in text for value in operands(node.left))
+    return text if written else _composed(node)
+
+
+def _composed(node: Test) -> str:
+    """Return the text of a comparison that stands nowhere as one, as those of exceptions do."""
+    if node.right is not None:
+        right = f"val({node.right.key})" if isinstance(node.right, FieldValue) else node.right.key
+        return f"{node.left.key} {node.op} {right}"
+    values = ", ".join(str(value) if isinstance(value, str | int | float) else "..." for value in node.constants)
+    values = values if len(values) <= MAX_SHOWN else f"{values[:MAX_SHOWN]}..."
+    listed = node.modifier or node.op in ("in", "intersects", "pmatch")
+    return " ".join(filter(None, (node.left.key, node.op, node.modifier, f"({values})" if listed else values)))
 
 
 def leaves(explained: Explained) -> Iterator[Explained]:
