@@ -164,6 +164,11 @@ def _bcc_version(folder: str) -> str:
         return ""
 
 
+def is_cached() -> bool:
+    """Tell whether some program was compiled for this user before."""
+    return any(cache_folder().glob("program-*"))
+
+
 def compiled(text: str) -> Compiled:
     """Return instructions from the cache or from the compiler. Raises LoadError."""
     found = find_bcc()
