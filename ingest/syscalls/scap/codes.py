@@ -331,4 +331,4 @@ def numbers() -> dict[str, int]:
 @cache
 def call_numbers() -> dict[str, int]:
     """Return the numbers that stand for system calls in events without parameters."""
-    return {name: number for number, name in enumerate(CALLS) if name != "-"}
+    return {name: number for number, name in reversed(tuple(enumerate(CALLS))) if name != "-"}

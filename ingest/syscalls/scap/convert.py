@@ -23,14 +23,14 @@ MAX_PENDING = 65_536
 _SHOWN_ENTRIES = frozenset({"open", "openat", "openat2", "creat", "connect", "execve", "execveat"})
 _RENAMED = {("dup", "fd"): "oldfd"}
 
-_ZERO = {
+ZERO = {
     "socket": ("flags",),
     "fcntl": ("arg",),
     "accept": ("queuelen", "queuemax"),
     "accept4": ("queuelen", "queuemax"),
     "seccomp": ("flags",),
 }
-# Parameters that old events had not and that are 0 in them, as in Falco; all others are empty.
+"""Parameters that old events had not and that are 0 in them, as in Falco, by event; all others are empty."""
 
 
 class Converter:
@@ -106,7 +106,7 @@ def _params(event: Event, code: Code, entry: Event | None, shape: Layout) -> tup
         told |= _named(code, event, shape)
     if not told:
         return ()
-    for name in _ZERO.get(code.name, ()):
+    for name in ZERO.get(code.name, ()):
         told.setdefault(name, b"\0")
     return tuple(decode(param.type, told.get(param.name, b"")) for param in shape.params)
 

@@ -8,6 +8,7 @@ from ingest.base import Decoded
 from ingest.syscalls.call import Call
 from ingest.syscalls.host_event import host_event
 from ingest.syscalls.layouts import layout
+from ingest.syscalls.scap.blocks import CaptureError
 from ingest.syscalls.scap.reader import Capture
 from ingest.syscalls.state import State
 
@@ -33,14 +34,20 @@ def decode(stream: BinaryIO, origin: str = "") -> Iterator[Decoded]:
     state = State(capture.table())
     told: Counter[str] = Counter()
     decoded = Decoded()
-    for call in capture.calls():
-        if decoded.events and (_changes(call) or len(decoded.events) >= MOST_TOGETHER):
-            yield _with_skipped(decoded, capture, told)
-            decoded = Decoded()
-        state.apply(call)
-        if call.num:
-            decoded.events.append(host_event(call, origin))
+    failure: CaptureError | None = None
+    try:
+        for call in capture.calls():
+            if decoded.events and (_changes(call) or len(decoded.events) >= MOST_TOGETHER):
+                yield _with_skipped(decoded, capture, told)
+                decoded = Decoded()
+            state.apply(call)
+            if call.num:
+                decoded.events.append(host_event(call, origin))
+    except CaptureError as error:
+        failure = error
     yield _with_skipped(decoded, capture, told)
+    if failure is not None:
+        raise failure
 
 
 def _changes(call: Call) -> bool:

@@ -117,11 +117,21 @@ def _thread(fields: Fields, version: int) -> Thread:
     return thread
 
 
+_WITHOUT_NAMESPACE = 29
+# Bytes of the login uid, whether the executable can be written, and capabilities.
+
+
 def _newer(thread: Thread, fields: Fields) -> None:
-    """Read what was added to entries that tell their length, as far as this one has it."""
+    """
+    Read what was added to entries that tell their length, as far as this one has it.
+
+    The start of the pid namespace and the terminal were put in before what was there already; entries too short to
+    have them begin with the login uid.
+    """
     try:
-        thread.pidns_start_ns = fields.number(8)
-        thread.tty = fields.number(4)
+        if fields.left > _WITHOUT_NAMESPACE:
+            thread.pidns_start_ns = fields.number(8)
+            thread.tty = fields.number(4)
         thread.login_uid = fields.number(4, signed=True)
         thread.exe_flags = fields.number(1) & 1
         inheritable, permitted, effective = fields.number(8), fields.number(8), fields.number(8)
@@ -140,10 +150,12 @@ def _directory(path: str) -> str:
 
 
 def split_texts(data: bytes) -> tuple[str, ...]:
-    """Return the texts of a buffer in which a NUL ends each of them."""
+    """Return the texts of a buffer in which a NUL ends each of them; one NUL alone is no text, as in Falco."""
     parts = data.split(b"\0")
     if parts and not parts[-1]:
         del parts[-1]
+    if parts == [b""]:
+        return ()
     return tuple(part.decode("utf-8", "surrogateescape") for part in parts)
 
 

@@ -67,8 +67,7 @@ class Capture:
             table.accounts.add_user("", uid, user)
         for gid, name in self.groups.items():
             table.accounts.add_group("", gid, name)
-        for thread in self.threads.values():
-            table.put(thread)
+        table.fill(self.threads.values())
         return table
 
     def calls(self) -> Iterator[Call]:

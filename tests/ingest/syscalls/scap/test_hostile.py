@@ -1,0 +1,125 @@
+"""Damaged, cut and malicious files end in a clear message, never in a traceback, and never in much memory."""
+
+import gzip
+import io
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.syscalls.scap.blocks import CaptureError, is_capture
+from ingest.syscalls.scap.decode import decode
+from ingest.syscalls.scap.reader import Capture
+from tests.ingest.syscalls.scap.made import SECTION, block, calls, event, file_of, number, written
+
+GOOD = written(calls())
+
+
+def drained(data: bytes) -> tuple[int, str]:
+    """Return the number of events of a file and the message it ended in."""
+    found = 0
+    try:
+        for decoded in decode(io.BytesIO(data)):
+            found += len(decoded.events)
+    except CaptureError as error:
+        return found, str(error)
+    return found, ""
+
+
+def test_a_good_file_ends_without_a_message() -> None:
+    assert drained(GOOD) == (len(calls()), "")
+    assert drained(gzip.compress(GOOD)) == (len(calls()), "")
+
+
+@given(st.integers(1, len(GOOD) - 1))
+@settings(max_examples=200, deadline=None)
+def test_a_file_cut_anywhere_gives_its_events_until_there(size: int) -> None:
+    found, message = drained(GOOD[:size])
+    assert found <= len(calls())
+    assert message or found < len(calls())
+
+
+@given(st.integers(1, len(gzip.compress(GOOD)) - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_compressed_file_cut_anywhere_says_so(size: int) -> None:
+    found, message = drained(gzip.compress(GOOD)[:size])
+    assert found <= len(calls())
+    assert message
+
+
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(1, 255)), min_size=1, max_size=8))
+@settings(max_examples=400, deadline=None)
+def test_a_file_with_flipped_bits_never_ends_in_a_traceback(flips: list[tuple[int, int]]) -> None:
+    data = bytearray(GOOD)
+    for place, bits in flips:
+        data[place] ^= bits
+    drained(bytes(data))
+
+
+@given(st.binary(max_size=400), st.integers(0x201, 0x222))
+@settings(max_examples=300, deadline=None)
+def test_blocks_of_noise_never_end_in_a_traceback(noise: bytes, kind: int) -> None:
+    drained(SECTION + block(kind, noise) + event(5, [number(0)]))
+
+
+@given(st.integers(0, 429), st.lists(st.binary(max_size=30), max_size=35))
+@settings(max_examples=400, deadline=None)
+def test_events_with_any_parameters_never_end_in_a_traceback(code: int, params: list[bytes]) -> None:
+    drained(written([])[:] + event(code, params, tid=100) + event(code | 1, params, tid=100))
+
+
+MESSAGES = [
+    (b"", "it does not begin as a capture file"),
+    (b"hello world, this is text", "it does not begin as a capture file"),
+    (SECTION[:8] + SECTION[11:7:-1] + SECTION[12:], "other byte order"),
+    (SECTION[:12] + b"\7\0" + SECTION[14:], "its format has version 7.2"),
+    (SECTION + struct.pack("<II", 0x204, 0xFFFFFFF0), "which no block of its kind has"),
+    (SECTION + struct.pack("<II", 0x215, 0x7FFFFFFF), "it ends in the middle of the block at byte 28"),
+    (SECTION + struct.pack("<II", 0x7777, 11), "which no block of its kind has"),
+    (SECTION + struct.pack("<II", 0x204, 16) + bytes(8), "its two lengths differ"),
+    (b"\x1f\x8b\x08\x00garbage and more of it", "the compressed data"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), MESSAGES)
+def test_the_message_says_what_is_wrong_and_where(data: bytes, message: str) -> None:
+    if message.startswith("it ends in the middle"):
+        data = SECTION + struct.pack("<II", 0x215, 1 << 20)
+    with pytest.raises(CaptureError, match=message):
+        Capture(io.BytesIO(data))
+
+
+def test_a_bomb_of_zeros_costs_no_memory() -> None:
+    bomb = SECTION + struct.pack("<II", 0x7777, 1 << 27) + bytes(1 << 26)
+    with pytest.raises(CaptureError, match="it ends in the middle"):
+        Capture(io.BytesIO(gzip.compress(bomb, 1)))
+
+
+def test_an_error_before_the_first_event_leaves_nothing_and_one_after_it_leaves_the_events() -> None:
+    assert drained(SECTION + b"\1\2\3")[0] == 0
+    found, message = drained(SECTION + event(5, [number(0)]) + b"\1\2\3")
+    assert (found, message) == (1, f"it ends in the middle of the block at byte {28 + len(event(5, [number(0)]))}")
+
+
+def test_unknown_blocks_are_stepped_over() -> None:
+    capture = Capture(
+        file_of(block(0x999, b"x" * 1000), event(5, [number(0)]), block(0x5555, b"y"), event(5, [number(0)]))
+    )
+    assert len(list(capture.calls())) == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (GOOD[:64], True),
+        (gzip.compress(GOOD)[:200], True),
+        (b"", False),
+        (b'{"Records": []}', False),
+        (gzip.compress(b'{"Records": []}'), False),
+        (b"\x0a\x0d\x0d\x0a" + bytes(20), False),
+        (b"\x1f\x8b\x08", False),
+    ],
+)
+def test_a_capture_is_told_by_its_first_bytes(head: bytes, expected: bool) -> None:
+    assert is_capture(head) is expected
