@@ -1,7 +1,7 @@
 """What a source gives to the pipeline: batches of events, each with a way to settle it; all that ``lanner`` sees."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,10 +36,18 @@ class Batch:
 
 @dataclass(slots=True)
 class Health:
-    """Whether a source works: ``ok`` and one line that says why not."""
+    """
+    Whether a source works.
+
+    Attributes:
+        ok: Whether it does.
+        detail: One line that says why not.
+        gauges: Measurements of now, such as ``queue_messages_waiting``; names end in their unit.
+    """
 
     ok: bool = True
     detail: str = ""
+    gauges: Mapping[str, float] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -70,6 +70,7 @@ class SqsOptions:
         quarantine: Directory that poison messages are written to when there is neither.
         access_pause: First pause after access was denied repeatedly; doubles.
         access_pause_max: Longest such pause.
+        depth_interval: Time between two looks at how many messages the queue has; 0 never looks.
         aws: How AWS is reached.
         objects: How objects are read.
         dedup: How repeats are recognised.
@@ -90,6 +91,7 @@ class SqsOptions:
     quarantine: str = ""
     access_pause: float = 30.0
     access_pause_max: float = 600.0
+    depth_interval: float = 60.0
     aws: AwsOptions = field(default_factory=AwsOptions)
     objects: ObjectOptions = field(default_factory=ObjectOptions)
     dedup: DedupOptions = field(default_factory=DedupOptions)

@@ -21,7 +21,13 @@ logger = logging.getLogger("lanner.cloudtrail")
 
 _LONGEST_LEASE = 43_200  # SQS ends a lease 12 hours after the receive, whatever is asked for
 _BATCH = 10
+_FIRST_LEASE = 60
 _BODY_LIMIT = 1024 * 1024 - 4096  # leaves room for attributes below SQS's limit of 1 MiB
+_DEPTHS = {
+    "ApproximateNumberOfMessages": "queue_messages_waiting",
+    "ApproximateNumberOfMessagesNotVisible": "queue_messages_in_progress",
+    "ApproximateNumberOfMessagesDelayed": "queue_messages_delayed",
+}
 _REGION_IN_HOST = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.")
 
 
@@ -72,6 +78,7 @@ class Held:
 
     Attributes:
         lost: The lease is over, or there is none: it must not be deleted or extended.
+        sent: When it came into the queue, seconds since the Unix epoch; 0 when not told.
     """
 
     id: str
@@ -80,6 +87,7 @@ class Held:
     receive_count: int
     received: float = field(default_factory=time.monotonic)
     lost: bool = False
+    sent: float = 0.0
 
 
 class Queue:
@@ -88,6 +96,8 @@ class Queue:
 
     Attributes:
         redrives: Whether the queue moves messages to a dead-letter queue by itself.
+        first_lease: Seconds that a message stays hidden before it is extended for the first time. Short, so that what
+            a poll brings that nobody waits for any more soon comes again.
     """
 
     def __init__(self, clients: Clients, options: SqsOptions, address: Address, counters: Counter[str]) -> None:
@@ -97,6 +107,7 @@ class Queue:
         self._counters = counters
         self.url = address.url
         self.redrives = False
+        self.first_lease = min(options.visibility_timeout, _FIRST_LEASE)
 
     async def open(self) -> None:
         """Find the queue and warn about settings that lose or repeat messages; raises SourceError."""
@@ -130,10 +141,16 @@ class Queue:
             QueueUrl=self.url,
             MaxNumberOfMessages=min(limit, self._options.max_messages, _BATCH),
             WaitTimeSeconds=self._options.wait,
-            VisibilityTimeout=self._options.visibility_timeout,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            VisibilityTimeout=self.first_lease,
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
         )
         return [_held(message) for message in answer.get("Messages", [])]
+
+    async def depth(self) -> dict[str, float]:
+        """Return how many messages it has, about; raises the SDK's errors."""
+        client = await self._clients.control()
+        answer = await client.get_queue_attributes(QueueUrl=self.url, AttributeNames=list(_DEPTHS))
+        return {gauge: float(answer.get("Attributes", {}).get(name, 0)) for name, gauge in _DEPTHS.items()}
 
     async def extend(self, messages: Iterable[Held]) -> None:
         """Keep messages hidden for another visibility timeout; those no longer ours are marked lost."""
@@ -228,6 +245,7 @@ def _held(message: dict[str, Any]) -> Held:
         handle=message["ReceiptHandle"],
         body=message.get("Body", ""),
         receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
+        sent=int(attributes.get("SentTimestamp", 0)) / 1000,
     )
 
 

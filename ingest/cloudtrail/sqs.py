@@ -5,6 +5,7 @@ import contextlib
 import logging
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
@@ -26,6 +27,8 @@ _UNREACHABLE_PAUSE = 1.0
 _UNREACHABLE_PAUSE_MAX = 30.0
 _SHORT_POLL_PAUSE = 0.1  # a short poll that brings nothing still costs a request
 _CLOSING = 2.0  # seconds kept of the grace for giving messages back
+_LEAST = 0.2  # seconds for that in any case
+_LAST_POLL = 2.0  # seconds that a poll under way has when the source is stopped
 
 
 class SqsSource:
@@ -63,6 +66,7 @@ class SqsSource:
         self._pollers: set[asyncio.Task[None]] = set()
         self._handlers: set[asyncio.Task[None]] = set()
         self._helpers: set[asyncio.Task[None]] = set()
+        self._depth: dict[str, float] = {}
 
     async def start(self) -> None:
         """Find the queue, check its settings and begin to poll. Raises SourceError when it cannot work."""
@@ -72,6 +76,8 @@ class SqsSource:
             await self._clients.close()
             raise
         self._helpers = {asyncio.create_task(self._heartbeat()), asyncio.create_task(self._deletes.run())}
+        if self._options.depth_interval:
+            self._helpers.add(asyncio.create_task(self._measure()))
         self._pollers = {asyncio.create_task(self._poll()) for _ in range(self._options.pollers)}
         for poller in self._pollers:
             poller.add_done_callback(self._poller_ended)
@@ -82,10 +88,17 @@ class SqsSource:
 
     def health(self) -> Health:
         """Say which of access and connection is broken, if any."""
-        for gate in self._gates:
-            if not gate.closed:
-                return Health(False, gate.reason)
-        return Health()
+        reason = next((gate.reason for gate in self._gates if not gate.closed), "")
+        return Health(not reason, reason, self._gauges())
+
+    def _gauges(self) -> dict[str, float]:
+        now = time.time()
+        return {
+            **self._depth,
+            "oldest_message_held_seconds": max((now - held.sent for held in self._held if held.sent), default=0.0),
+            "messages_held": len(self._held),
+            "memory_used_bytes": self._intake.budget.used,
+        }
 
     @property
     def inflight(self) -> int:
@@ -94,15 +107,17 @@ class SqsSource:
 
     async def stop(self, grace: float) -> None:
         """Take no more messages, let those begun be settled for ``grace`` seconds, give back the rest."""
+        end = time.monotonic() + grace
         self._stopping.set()
         self._changed.set()
         self._end_if_read()
-        # A long poll is never cancelled before its time: SQS answers the dead connection and hides the messages.
-        tasks = {*self._pollers, *self._handlers}
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=max(0.0, grace - _CLOSING))
-            await _cancel(late)
-        await self._release([held for held in self._held if not held.lost])
+        await _settled(self._pollers, min(_LAST_POLL, grace))
+        await _settled(self._handlers, end - _CLOSING - time.monotonic())
+        try:
+            async with asyncio.timeout(max(_LEAST, end - time.monotonic())):
+                await self._release([held for held in self._held if not held.lost])
+        except TimeoutError:
+            logger.warning("%s: messages could not be given back in time; they come again by themselves", self.name)
         await _cancel(self._helpers)
         self._helpers.clear()
         await self._clients.close()
@@ -201,9 +216,19 @@ class SqsSource:
         if self._stopping.is_set() and not self._pollers and not self._loading:
             self._intake.deliveries.close()
 
+    async def _measure(self) -> None:
+        """Look now and then at how full the queue is; not being allowed to matters to nothing else."""
+        while True:
+            try:
+                self._depth = await self._queue.depth()
+            except aws.call_errors() as error:
+                self._depth = {}
+                logger.debug("%s: its depth is not known: %s", self.name, aws.describe(error))
+            await asyncio.sleep(self._options.depth_interval)
+
     async def _heartbeat(self) -> None:
         while True:
-            await asyncio.sleep(self._options.visibility_timeout * self._options.heartbeat)
+            await asyncio.sleep(self._queue.first_lease * self._options.heartbeat)
             try:
                 await self._queue.extend([held for held in self._held if not held.lost])
             except Exception as error:  # nor the heartbeat
@@ -325,6 +350,13 @@ def _checked(options: SqsOptions) -> SqsOptions:
         if not holds:
             raise SourceError(rule)
     return options
+
+
+async def _settled(tasks: set["asyncio.Task[None]"], seconds: float) -> None:
+    """Let tasks end by themselves, and cancel those that have not in time."""
+    if tasks:
+        _, late = await asyncio.wait(set(tasks), timeout=max(0.0, seconds))
+        await _cancel(late)
 
 
 async def _cancel(tasks: set["asyncio.Task[None]"]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from ingest.base import Batch, SourceError
+from ingest.cloudtrail import queue as queue_module
 from ingest.cloudtrail.options import AwsOptions, ObjectOptions, SqsOptions
 from ingest.cloudtrail.sqs import SqsSource
 from tests.ingest.cloudtrail.proxy import Proxy, Seen, proxy, s3_error, sqs_answer, sqs_error
@@ -556,3 +557,109 @@ async def test_a_role_is_assumed_with_its_external_id(aws: Aws, door: Proxy) -> 
     assert b"ExternalId=a-secret" in assumed.body
     receives = [seen for seen in door.requests if seen.action == "ReceiveMessage"]
     assert all("X-Amz-Security-Token" in seen.headers for seen in receives)
+
+
+# Stopping and measuring
+
+
+def hanging(action: str, begun: asyncio.Event) -> Callable[[Seen], Any]:
+    """Answer an action never."""
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    return lambda seen: hang() if seen.action == action else None
+
+
+async def test_an_idle_consumer_does_not_wait_for_its_long_poll_to_end(aws: Aws, door: Proxy) -> None:
+    begun = asyncio.Event()
+    door.fault = hanging("ReceiveMessage", begun)
+    async with asyncio.timeout(20):  # the poll would never end
+        async with running(through(door, aws.queue(), wait=20), grace=60):
+            await begun.wait()
+
+
+async def test_what_a_forsaken_poll_brings_is_hidden_for_a_minute_at_most(aws: Aws, door: Proxy) -> None:
+    async with running(through(door, aws.queue(), visibility_timeout=300)) as run:
+        await run.until_count("polls", 1)
+    asked = [json.loads(seen.body) for seen in door.requests if seen.action == "ReceiveMessage"]
+    assert {each["VisibilityTimeout"] for each in asked} == {60}
+
+
+async def test_a_message_that_takes_long_is_extended_before_its_first_lease_ends(
+    aws: Aws, door: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_module, "_FIRST_LEASE", 2)
+    url = aws.queue()
+    aws.send(url, trail_record(1))
+
+    async def slowly(run: Run[SqsSource], batch: Batch) -> None:
+        await asyncio.sleep(4)
+        await take(run, batch)
+
+    async with running(through(door, url, visibility_timeout=300), slowly) as run:
+        await run.until_count("messages:deleted", 1)
+
+    assert run.source.counters["messages:received"] == 1
+    extended = [json.loads(seen.body) for seen in door.requests if seen.action == "ChangeMessageVisibilityBatch"]
+    assert extended[0]["Entries"][0]["VisibilityTimeout"] == 300
+
+
+async def test_giving_back_is_bounded_by_the_grace(aws: Aws, door: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    url = aws.queue()
+    aws.send(url, trail_record(1))
+    begun, releasing = asyncio.Event(), asyncio.Event()
+
+    async def never(run: Run[SqsSource], batch: Batch) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    source = SqsSource(through(door, url))
+    await source.start()
+    consumer = asyncio.create_task(_consume(source, never))
+    await begun.wait()
+    door.fault = hanging("ChangeMessageVisibilityBatch", releasing)
+    async with asyncio.timeout(20):
+        await source.stop(2.5)
+    consumer.cancel()
+    assert releasing.is_set()
+    assert "could not be given back in time" in caplog.text
+
+
+async def _consume(source: SqsSource, settle: Any) -> None:
+    async for batch in source.batches():
+        await settle(None, batch)
+
+
+async def test_the_depth_of_the_queue_is_measured(aws: Aws, door: Proxy) -> None:
+    url = aws.queue()
+    for number in range(3):
+        aws.send(url, trail_record(number))
+    begun = asyncio.Event()
+
+    async def never(run: Run[SqsSource], batch: Batch) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    source = SqsSource(through(door, url, max_messages=1, max_inflight_messages=1, depth_interval=0.05))
+    await source.start()
+    consumer = asyncio.create_task(_consume(source, never))
+    try:
+        await begun.wait()
+        await Run(source, [], []).until(lambda: source.health().gauges.get("queue_messages_in_progress") == 1)
+        gauges = source.health().gauges
+        assert (gauges["queue_messages_waiting"], gauges["messages_held"]) == (2, 1)
+        assert gauges["oldest_message_held_seconds"] > 0
+        door.fault = lambda seen: sqs_error("AccessDenied", 403) if seen.action == "GetQueueAttributes" else None
+        await Run(source, [], []).until(lambda: "queue_messages_waiting" not in source.health().gauges)
+        assert source.health().ok
+    finally:
+        consumer.cancel()
+        await source.stop(3)
+
+
+async def test_the_depth_need_not_be_measured(aws: Aws, door: Proxy) -> None:
+    async with running(through(door, aws.queue(), depth_interval=0)) as run:
+        await run.until_count("polls", 3)
+    assert door.count("GetQueueAttributes") == 1
