@@ -185,7 +185,7 @@ def transferred(table: ThreadTable, call: Call, thread: Thread, at: int, ends: i
     """Note a transfer that tells the ends of its socket."""
     num, res = value(call.params, at), value(call.params, 0, -1)
     call.fd = thread.descriptors.get(num)
-    if call.fd is not None and res >= 0:
+    if num is not None and res >= 0:
         sockets.transfer(table, call, thread, num, value(call.params, ends), reads)
 
 

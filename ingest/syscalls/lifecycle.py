@@ -7,30 +7,31 @@ from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Thread
 from ingest.syscalls.containers import identify
 from ingest.syscalls.descriptors import O_CLOEXEC, value
 from ingest.syscalls.paths import absolute, resolved, working_directory
-from ingest.syscalls.threads import ThreadTable
+from ingest.syscalls.threads import DELETED, ThreadTable, changed
 
 CLONE_FILES = 1
 CLONE_THREAD = 8192
 CLONE_NEWUSER = 1_048_576
 CLONE_CHILD_IN_PIDNS = 536_870_912
 NOBODY = 0xFFFFFFFF
+NAMELESS = "<NA>"
 ALL_CAPABILITIES = (1 << 41) - 1
 RLIMIT_NOFILE = 7
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36
 COMM_BYTES = 15
 MAX_ARGUMENTS = 65_536
-_DELETED = " (deleted)"
 
 Handler = Callable[[ThreadTable, Call, Thread], None]
 
 
 def texts(found: Any) -> tuple[str, ...]:
-    """Return the NUL-separated texts of a buffer."""
+    """Return the NUL-separated texts of a buffer; one NUL alone is no text, as in Falco."""
     if not found:
         return ()
     if isinstance(found, str):
         found = found.encode("utf-8", "surrogateescape")
-    return tuple(found.removesuffix(b"\0")[:MAX_ARGUMENTS].decode("utf-8", "surrogateescape").split("\0"))
+    text = found.removesuffix(b"\0")[:MAX_ARGUMENTS].decode("utf-8", "surrogateescape")
+    return tuple(text.split("\0")) if text else ()
 
 
 def cgroup_pairs(found: Any) -> tuple[tuple[str, str], ...]:
@@ -71,7 +72,9 @@ def _announce(table: ThreadTable, call: Call, maker: Thread, tid: int) -> None:
     known = table.get(tid)
     if known is not None and known.start_ns and known.since_ns >= call.time_ns - _SOON_NS and not known.exited_ns:
         return
-    table.put(_inherited(call, maker, tid, value(call.params, 15, 0)))
+    new = _inherited(call, maker, tid, value(call.params, 15, 0))
+    _memory(new, call.params, 8)
+    table.put(new)
 
 
 _SOON_NS = 1_000_000_000
@@ -163,12 +166,13 @@ def _directory(path: str) -> str:
 # New programs
 
 
-def executed(table: ThreadTable, call: Call, thread: Thread) -> None:
-    """Note a new program: execve and execveat."""
+def executed(table: ThreadTable, call: Call, thread: Thread | None) -> None:
+    """Note a new program: execve and execveat; of a thread that nobody knew it tells all there is to know."""
     params = call.params
     if value(params, 0, -1) != 0 or len(params) < 15:
         return
-    new = table.change(thread, call.time_ns)
+    thread = thread or stranger(call)
+    new = changed(thread, call.time_ns)
     new.exe, new.comm = value(params, 1, ""), value(params, 13, new.comm)
     new.args = texts(params[2])
     new.tid = call.tid
@@ -185,14 +189,30 @@ def executed(table: ThreadTable, call: Call, thread: Thread) -> None:
     new.caps = tuple(value(params, at, old) for at, old in enumerate(new.caps, 20))
     new.exe_ino = value(params, 23, 0)
     new.exe_ctime_ns, new.exe_mtime_ns = value(params, 24, 0), value(params, 25, 0)
+    if thread.vtid == UNKNOWN:
+        new.vtid, new.vpid = new.tid, new.pid
     new.uid = value(params, 26, new.uid)
     new.exe_path = _program(call, value(params, 27), value(params, 30))
     new.pgid = value(params, 28, new.pgid)
     new.gid = value(params, 29, new.gid)
-    kept = {num: fd for num, fd in thread.descriptors.items() if not _closes_on_exec(fd)}
-    new.descriptors = kept
+    new.descriptors = {num: fd for num, fd in thread.descriptors.items() if not _closes_on_exec(fd)}
     table.drop_others(new)
     call.thread = table.put(new)
+
+
+def stranger(call: Call) -> Thread:
+    """Return what stands for a thread of which a capture tells no more than that it made a call, as in Falco."""
+    return Thread(
+        call.tid,
+        UNKNOWN,
+        comm=NAMELESS,
+        exe=NAMELESS,
+        cwd="",
+        uid=NOBODY,
+        gid=NOBODY,
+        container_id="",
+        since_ns=call.time_ns,
+    )
 
 
 def _closes_on_exec(fd: Descriptor) -> bool:
@@ -201,7 +221,7 @@ def _closes_on_exec(fd: Descriptor) -> bool:
 
 def _program(call: Call, trusted: str | None, given: str | None) -> str:
     if trusted:
-        return trusted.removesuffix(_DELETED)
+        return trusted.removesuffix(DELETED)
     return resolved(call, given) if given else ""
 
 
@@ -331,22 +351,29 @@ def changed_limit(table: ThreadTable, call: Call, thread: Thread) -> None:
 
 def changed_memory(table: ThreadTable, call: Call, thread: Thread) -> None:
     """Note sizes: brk, mmap and munmap tell them after the result, in kB."""
-    size, rss, swap = (value(call.params, at) for at in (1, 2, 3))
-    if size is not None:
-        _change(table, call, thread, vm_size=size, vm_rss=rss or 0, vm_swap=swap or 0)
+    if value(call.params, 1) is not None:
+        _set_sizes(table, call, thread, call.params[1:4])
+
+
+def _set_sizes(table: ThreadTable, call: Call, thread: Thread, found: tuple[Any, ...]) -> None:
+    """Note sizes where they belong, with the main thread."""
+    facts = dict(zip(("vm_size", "vm_rss", "vm_swap"), (number or 0 for number in found), strict=True))
+    main = thread if thread.tid == thread.pid else table.get(thread.pid)
+    if main is thread or main is None:
+        _change(table, call, thread, **facts)
+    elif any(getattr(main, name) != number for name, number in facts.items()):
+        table.change(main, call.time_ns, **facts)
 
 
 def switched(table: ThreadTable, call: Call, thread: Thread) -> None:
-    """Note page faults and sizes of a thread that gives up its processor; parameters next, pgft_maj, ...."""
+    """Note page faults and sizes of a thread that gives up its processor: switch(next, pgft_maj, ...)."""
     if len(call.params) >= 6:
-        major, minor, size, rss, swap = (found or 0 for found in call.params[1:6])
-        facts = {"vm_size": size, "vm_rss": rss, "vm_swap": swap}
-        _change(table, call, thread, faults_major=major, faults_minor=minor, **facts)
+        major, minor = (found or 0 for found in call.params[1:3])
+        _change(table, call, thread, faults_major=major, faults_minor=minor)
+        _set_sizes(table, call, call.thread or thread, call.params[3:6])
 
 
 HANDLERS: dict[str, Handler] = {
-    "execve": executed,
-    "execveat": executed,
     "procexit": exited,
     "chdir": changed_directory,
     "getcwd": changed_directory,
@@ -364,6 +391,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("brk", "mmap", "mmap2", "munmap"), changed_memory),
     "switch": switched,
 }
-"""What an event does to its thread, by event name; births are apart, since there the thread may be unknown."""
+"""What an event does to its thread, by event name; births and execs are apart, since there the thread may be unknown."""
 
+EXECS = frozenset({"execve", "execveat"})
 BIRTHS = frozenset({"clone", "clone3", "fork", "vfork"})

@@ -58,8 +58,9 @@ def ancestors_of(call: Call) -> Iterable[Thread]:
 
 
 def _nth(call: Call, number: int) -> Thread | None:
-    if number == 0:
-        return call.thread
+    if number == 0 and call.thread is not None and call.table is not None:
+        found: Thread | None = call.table.main(call.thread, call.time_ns)
+        return found
     return next((found for at, found in enumerate(ancestors_of(call), 1) if at == number), None)
 
 
@@ -172,7 +173,7 @@ def _leader(call: Call, number: str, looked_up: bool) -> Thread | None:
     found: Thread | None = call.table.find(wanted, call.time_ns) if looked_up or _in_root_namespace(thread) else None
     if found is not None:
         return found
-    leader = thread
+    leader = thread if wanted == thread.vpid else None
     for ancestor in ancestors_of(call):
         if getattr(ancestor, number) != wanted:
             break
@@ -231,7 +232,8 @@ def _open_count(call: Call) -> int | None:
     thread = call.thread
     if thread is None or (call.table is not None and call.table.resolves_descriptors):
         return None
-    return len(thread.descriptors)
+    closed = call.fd is not None and call.fd.num >= 0 and call.fd.num not in thread.descriptors
+    return len(thread.descriptors) + closed
 
 
 def _fd_count(event: HostEvent) -> int | None:
@@ -241,9 +243,9 @@ def _fd_count(event: HostEvent) -> int | None:
 def _fd_usage(event: HostEvent) -> float | None:
     call = event.record
     count = _open_count(call)
-    if count is None or call.thread is None or call.thread.fd_limit <= 0:
+    if count is None or call.thread is None:
         return None
-    return count * 100.0 / call.thread.fd_limit
+    return count * 100.0 / call.thread.fd_limit if call.thread.fd_limit > 0 else 0.0
 
 
 def _standard(num: int, fact: Callable[[Any], str]) -> Getter:
@@ -269,12 +271,12 @@ def _other_threads(event: HostEvent) -> int | None:
     return None if found is None else max(0, found - 1)
 
 
-def _main(fact: Fact) -> Getter:
-    def get(event: HostEvent) -> Any:
+def _of_process(name: str) -> Getter:
+    def get(event: HostEvent) -> int | None:
         call = event.record
         if call.thread is None or call.table is None:
             return None
-        return fact(call.table.main(call.thread, call.time_ns) or call.thread)
+        return int(getattr(call.table.main(call.thread, call.time_ns) or call.thread, name))
 
     return get
 
@@ -358,9 +360,9 @@ PROCESS_GETTERS: dict[str, Getter] = {
     "proc.fdopencount": _fd_count,
     "proc.fdlimit": _attribute("fd_limit"),
     "proc.fdusage": _fd_usage,
-    "proc.vmsize": _main(lambda thread: thread.vm_size),
-    "proc.vmrss": _main(lambda thread: thread.vm_rss),
-    "proc.vmswap": _main(lambda thread: thread.vm_swap),
+    "proc.vmsize": _of_process("vm_size"),
+    "proc.vmrss": _of_process("vm_rss"),
+    "proc.vmswap": _of_process("vm_swap"),
     "proc.nthreads": _threads,
     "proc.nchilds": _other_threads,
     "proc.stdin.type": _standard(0, type_word),

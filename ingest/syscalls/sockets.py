@@ -137,6 +137,7 @@ def accept(table: ThreadTable, call: Call, thread: Thread) -> None:
     flags = O_CLOEXEC if len(call.params) > 5 and (call.params[5] or 0) & _CLOSE_ON_EXEC else 0
     char = TYPECHARS.get(ends.family, "o")
     new = Descriptor(num, char, show_ends(ends, l4), flags=flags, l4=l4, ends=ends, server=True, connected=True)
+    new.name_changed = True
     call.fd = thread.descriptors[num] = new
 
 
@@ -166,6 +167,8 @@ def transfer(table: ThreadTable, call: Call, thread: Thread, num: int, ends: End
     old = thread.descriptors.get(num)
     if old is not None and old.name_changed:
         old = thread.descriptors[num] = replace(old, name_changed=False)
+    if old is None and isinstance(ends, Ends) and ends.destination.ip:
+        old = Descriptor(num, TYPECHARS[ends.family], l4="udp")
     call.fd = old
     if old is None or not isinstance(ends, Ends) or (old.name and old.l4 == "tcp"):
         return

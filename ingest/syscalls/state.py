@@ -10,6 +10,7 @@ from ingest.syscalls import descriptors, lifecycle
 from ingest.syscalls.call import Call, Thread
 from ingest.syscalls.containers import read_note
 from ingest.syscalls.descriptors import value
+from ingest.syscalls.events import META
 from ingest.syscalls.threads import ThreadTable
 from ingest.syscalls.users import User
 
@@ -33,10 +34,15 @@ class State:
             lifecycle.born(table, call, thread)
             return call
         thread = call.thread = table.of_call(call)
+        if name in lifecycle.EXECS:
+            lifecycle.executed(table, call, thread)
+            return call
         if thread is None:
             if name in _NOTES:
                 _NOTES[name](table, call)
-            return call
+            if name in META or table.is_live:
+                return call
+            thread = call.thread = table.put(lifecycle.stranger(call))
         if call.fd is None:
             handler = _DESCRIPTORS.get(name)
             if handler is not None and call.params:

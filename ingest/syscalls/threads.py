@@ -6,7 +6,7 @@ stay for two seconds of event time, since events are evaluated a little later th
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -30,6 +30,9 @@ MAX_ANCESTORS = 64
 
 MAX_LOOK_UPS = 200
 """Look-ups of unknown threads in a second of event time."""
+
+DELETED = " (deleted)"
+"""What the kernel appends to the path of a program whose file is gone."""
 
 SECOND = 1_000_000_000
 SAME_START_NS = 20_000_000
@@ -100,6 +103,11 @@ class ThreadTable:
         return len(self._threads)
 
     @property
+    def is_live(self) -> bool:
+        """Whether unknown threads can be looked up."""
+        return self._look_up is not None
+
+    @property
     def resolves_descriptors(self) -> bool:
         """Whether descriptors come with the events or are looked up, so that the threads hold none."""
         return self._descriptor is not None
@@ -149,6 +157,8 @@ class ThreadTable:
 
     def living(self, pid: int, time_ns: int) -> int:
         """Count the living threads of a process, the main thread included."""
+        if pid < 0:
+            return 0
         tids = [pid, *self._others.get(pid, ())]
         found = [thread for tid in tids if (thread := self.at(tid, time_ns)) is not None]
         return sum(not thread.exited_ns for thread in found)
@@ -162,6 +172,18 @@ class ThreadTable:
 
     # Changing
 
+    def fill(self, threads: Iterable[Thread]) -> None:
+        """Take in the threads of a host as they are before the first event; those of a process share descriptors."""
+        found = list(threads)
+        mains = {thread.tid: thread for thread in found if thread.tid == thread.pid}
+        for thread in found:
+            main = mains.get(thread.pid, thread)
+            thread.descriptors = main.descriptors
+            thread.exe_path = thread.exe_path.removesuffix(DELETED)
+            if thread.container_id is None:
+                thread.container_id = identify(thread.cgroups).id
+            self.put(thread)
+
     def put(self, thread: Thread) -> Thread:
         """Take a thread in, in place of the one of this id."""
         tid = thread.tid
@@ -173,6 +195,8 @@ class ThreadTable:
         if thread.previous is not None:
             self._remember(thread)
         self._threads[tid] = thread
+        if thread.container_id is None and thread.cgroups:
+            thread.container_id = identify(thread.cgroups).id
         self._index(thread, old)
         if thread.container_id and (old is None or old.container_id != thread.container_id):
             self.containers.want(identify(thread.cgroups), thread.pid)

@@ -30,7 +30,7 @@ class User(NamedTuple):
     shell: str
 
 
-ROOT_USER = User("root", "/root", "")
+ROOT_USER = User("root", "/root", "<NA>")
 ROOT_GROUP = "root"
 
 
