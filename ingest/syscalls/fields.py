@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from engine.event import Event
 from engine.fields import Field, FieldTable, table
 from ingest.syscalls import events
 from ingest.syscalls.event_fields import EVENT_FIELDS
@@ -23,7 +24,7 @@ def syscall_table(common: Iterable[Field]) -> FieldTable:
     rows += [*USER_FIELDS, *CONTAINER_FIELDS, *KUBERNETES_FIELDS]
     return table(
         SOURCE,
-        common,
+        _numbered(common),
         _answered(rows),
         _raw_arguments(),
         REMOVED_FIELDS,
@@ -31,6 +32,15 @@ def syscall_table(common: Iterable[Field]) -> FieldTable:
         aliases={"syscall.type": "evt.type"},
         doc="System calls and other events of a Linux host.",
     )
+
+
+def _numbered(common: Iterable[Field]) -> Iterable[Field]:
+    """Return the rows that all sources share; an event of a capture has the number that Falco gives it there."""
+    return (replace(row, get=_number) if row.name == "evt.num" else row for row in common)
+
+
+def _number(event: Event) -> int:
+    return getattr(event.record, "num", 0) or event.num
 
 
 def _answered(rows: Iterable[Field]) -> Iterable[Field]:
