@@ -2,18 +2,24 @@
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from engine.alert import Alert
 from engine.evaluate import Engine
+from engine.load import AppendOutput, LoadOptions, load_rules
 from engine.priority import Priority
+from engine.rulefile import RuleFile
+from engine.selection import Selection
 from lanner.catalog import build_catalog
 from lanner.detect import Detector
 from lanner.scan import Scan
 from tests.conformance import regressions
+from tests.conformance.oracle import lines, read_text
 from tests.conformance.regressions import Case, all_cases, cases, fires_on_a_capture
+from tests.conformance.test_oracle_host_alerts import CAPTURES, RULES, shown
 from tests.lanner.support import lanner
 from tests.shared import SHARED, needs_shared
 
@@ -51,6 +57,28 @@ def test_rules_fire_on_a_capture_as_in_falco(case: Case) -> None:
 
 def test_the_cases_are_counted() -> None:
     assert sum(map(fires_on_a_capture, all_cases().values())) == 38
+
+
+@cache
+def falcos_rules(everything: bool) -> Engine:
+    options = LoadOptions(
+        selection=[Selection(True, rule="*")] if everything else [],
+        append_output=[AppendOutput(extra_fields=(("evt.num", "%evt.num"),))],
+    )
+    names = [f"falco-rules/falcosecurity-rules/{name}.yaml" for name in RULES]
+    result = load_rules([RuleFile(name, read_text(name)) for name in names], build_catalog("oracle"), options)
+    assert result.ruleset is not None, [d.message for d in result.report.errors]
+    return Engine(result.ruleset)
+
+
+@pytest.mark.parametrize("suffix", ["", ".all-rules-enabled"])
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_falcos_own_rules_raise_the_alerts_that_falco_raised(capture: str, suffix: str) -> None:
+    assert SHARED is not None
+    scan = Scan(Detector(falcos_rules(bool(suffix)), "oracle"))
+    alerts = [alert for found in scan.alerts([str(SHARED / "scap" / f"{capture}.scap")]) for alert in found]
+    recorded = [shown(alert) for alert in lines(f"oracle/scap/{capture}.alerts{suffix}.jsonl.gz")]
+    assert sorted(shown(json.loads(alert.json())) for alert in alerts) == sorted(recorded)
 
 
 def options(case: Case) -> list[str]:
