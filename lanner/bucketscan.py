@@ -10,6 +10,7 @@ from engine.alert import Alert
 from ingest.base import Batch, SourceError
 from ingest.cloudtrail.backfill import S3Source
 from ingest.cloudtrail.options import S3Options
+from lanner.detect import by_source
 from lanner.scan import Scan
 from lanner.sources import SourceStartError
 
@@ -71,7 +72,9 @@ class BucketScan:
         _run(runner, self._start())
         batches = self.source.batches()
         while (batch := _run(runner, _next(batches))) is not None:
-            yield self._scan.detector.alerts(batch.events)
+            alerts = self._scan.detector.alerts(batch.events)
+            self._scan.detector.count(by_source(batch.events), alerts)
+            yield alerts
             _run(runner, _settled(batch))
 
     async def _start(self) -> None:

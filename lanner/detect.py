@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -15,14 +15,19 @@ _SOURCE = attrgetter("source")
 _log = logging.getLogger("lanner.detect")
 
 
+def by_source(events: Sequence[Event]) -> Counter[str]:
+    """Count events by their source."""
+    return Counter(map(_SOURCE, events))
+
+
 @dataclass(slots=True)
 class Tally:
     """
     What was seen and found.
 
     Attributes:
-        events: By event source.
-        alerts: By (priority, rule).
+        events: Whose alerts are safe, by event source.
+        alerts: That are safe, by (priority, rule).
         failures: Evaluations and alerts that raised, by rule: a defect of Lanner that is worth a report.
     """
 
@@ -51,25 +56,27 @@ class Detector:
         self._number = 0
 
     def alerts(self, events: Sequence[Event]) -> list[Alert]:
-        """Return the alerts that events raise, in order."""
+        """Return the alerts that events raise, in order; ``count`` both once the alerts are safe."""
         for number, event in enumerate(events, self._number + 1):
             event.num = number
         self._number += len(events)
-        self.tally.events.update(map(_SOURCE, events))
         matches = self.engine.evaluate_batch(events)
         if self.engine.failures:
             self._take_failures()
         return [alert for match in matches if (alert := self._alert(match))]
 
+    def count(self, seen: Mapping[str, int], alerts: Sequence[Alert]) -> None:
+        """Count events, by source, and their alerts: those of a batch that goes back come again."""
+        self.tally.events.update(seen)
+        self.tally.alerts.update((alert.priority, alert.rule) for alert in alerts)
+
     def _alert(self, match: Match) -> Alert | None:
         try:
-            alert = make_alert(match, self._hostname)
+            return make_alert(match, self._hostname)
         except Exception:
             self.tally.failures[match.rule.name] += 1
             _log.exception("rule %r matched event %s, but its output failed", match.rule.name, match.event.uid)
             return None
-        self.tally.alerts[alert.priority, alert.rule] += 1
-        return alert
 
     def _take_failures(self) -> None:
         for rule, count in self.engine.failures.items():

@@ -10,7 +10,7 @@ from engine.alert import Alert
 from engine.event import Event, Receipt
 from ingest.base import Batch, Source
 from lanner.custody import Custody
-from lanner.detect import Detector
+from lanner.detect import Detector, by_source
 
 _log = logging.getLogger("lanner.pipeline")
 
@@ -40,10 +40,11 @@ class Pipeline:
         unsettled: set[asyncio.Task[None]] = set()
         try:
             async for batch in source.batches():
-                alerts = await self._alerts(batch, source.name)
+                seen = by_source(batch.events)
+                alerts = await self._alerts(batch, seen, source.name)
                 if not alerts:
                     continue
-                task = asyncio.create_task(self._keep(batch, alerts, source.name))
+                task = asyncio.create_task(self._keep(batch, seen, alerts, source.name))
                 unsettled.add(task)
                 task.add_done_callback(unsettled.discard)
                 if not batch.independent or len(unsettled) >= _AT_ONCE:
@@ -55,7 +56,7 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(*unsettled, return_exceptions=True)
 
-    async def _alerts(self, batch: Batch, name: str) -> list[Alert]:
+    async def _alerts(self, batch: Batch, seen: Counter[str], name: str) -> list[Alert]:
         """Evaluate a batch, and settle it if that fails or raises no alerts; what was evaluated is let go."""
         number, alerts = len(batch.events), list[Alert]()
         try:
@@ -73,10 +74,11 @@ class Pipeline:
         if batch.independent:
             batch.events = ()
         if not alerts:
+            self._detector.count(seen, alerts)
             await self._ack(batch, name)
         return alerts
 
-    async def _keep(self, batch: Batch, alerts: Sequence[Alert], name: str) -> None:
+    async def _keep(self, batch: Batch, seen: Counter[str], alerts: Sequence[Alert], name: str) -> None:
         try:
             await self._custody.take(alerts)
         except asyncio.CancelledError:
@@ -86,6 +88,7 @@ class Pipeline:
             await self._fail(batch, name, error)
         else:
             self._tell_of_relief(name)
+            self._detector.count(seen, alerts)
             await self._ack(batch, name)
 
     async def _fail(self, batch: Batch, name: str, error: Exception) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.alert import Alert
 from engine.event import Event
-from lanner.detect import Detector
+from lanner.detect import Detector, by_source
 from lanner.files import Unreadable, read_events, stamped
 from lanner.follow import Follower
 
@@ -91,4 +91,7 @@ class Scan:
 
     def _detected(self, events: Sequence[Event]) -> Iterator[list[Alert]]:
         for start in range(0, len(events), _SLICE):
-            yield self.detector.alerts(events[start : start + _SLICE])
+            part = events[start : start + _SLICE]
+            alerts = self.detector.alerts(part)
+            self.detector.count(by_source(part), alerts)
+            yield alerts

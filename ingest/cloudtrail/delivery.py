@@ -118,7 +118,7 @@ class Deliveries:
             self._counters["batches_refused"] += 1
             claim.release()
 
-        return Batch(events, ack, nack)
+        return Batch(events, ack, nack, independent=True)
 
     def close(self, error: Exception | None = None) -> None:
         """End ``batches`` once what was put has been taken, with an error if there is one."""

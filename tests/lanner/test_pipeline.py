@@ -268,3 +268,15 @@ async def test_events_are_stamped_when_their_source_has_not_said_when_they_came(
     assert untold.receipt
     assert before <= untold.receipt.time_ns <= time.time_ns()
     assert not untold.receipt.replay
+
+
+async def test_what_goes_back_is_counted_when_it_comes_again_and_only_then(engine: Engine) -> None:
+    detector, output = Detector(engine, "h"), ListOutput(fails=1)
+    pipeline = Pipeline(detector, Direct([output], Counter()))
+
+    await pipeline.consume(ListSource([made(1), other(2)]))
+    assert (detector.tally.events, detector.tally.alerts) == ({}, {})
+
+    await pipeline.consume(ListSource([made(1), other(2)]))
+    assert detector.tally.events == {"aws_cloudtrail": 2}
+    assert list(detector.tally.alerts.values()) == [1]
