@@ -17,8 +17,9 @@ from lanner.yamltree import plain
 _BUILT_IN = {
     "json": "the fields of the json plugin are built in",
     "container": "the fields of the container plugin are built in",
+    "k8smeta": "the fields of the k8smeta plugin are built in; the key 'enrichment' fills them",
 }
-_SOURCES = ("cloudtrail", "k8saudit")
+_SOURCES = ("cloudtrail", "k8saudit", "k8saudit-eks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def _translated(keys: PluginKeys) -> SourceConfig:
         return _configured(keys.name, trail.options, trail.path, CLOUDTRAIL, trail.notes)
     from ingest.k8saudit import open_params as k8saudit
 
-    audit = k8saudit.translate(keys.open_params, keys.init_config.value)
+    translate = k8saudit.translate_eks if keys.name == "k8saudit-eks" else k8saudit.translate
+    audit = translate(keys.open_params, keys.init_config.value)
     return _configured(keys.name, audit.options, audit.path, K8S_AUDIT, audit.notes)
 
 

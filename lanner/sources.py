@@ -61,6 +61,12 @@ def _k8saudit_log() -> tuple[type, Callable[[Any, str], Source]]:
     return LogOptions, LogSource
 
 
+def _k8saudit_eks() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.k8saudit.cloudwatch import CloudWatchOptions, CloudWatchSource
+
+    return CloudWatchOptions, CloudWatchSource
+
+
 def _files() -> tuple[type, Callable[[Any, str], Source]]:
     from lanner.filesource import FilesOptions, FilesSource
 
@@ -85,6 +91,9 @@ SOURCE_TYPES = {
         "Kubernetes audit events of a log file, followed as it grows.",
         _k8saudit_log,
         "path: /var/log/kubernetes/audit.log",
+    ),
+    "k8saudit-eks": SourceType(
+        "Kubernetes audit events of an EKS cluster, from CloudWatch Logs.", _k8saudit_eks, "cluster: my-cluster"
     ),
     "files": SourceType(
         "Files of events, read once as by lanner scan, or followed as they come and grow.",

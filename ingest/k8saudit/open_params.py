@@ -1,4 +1,4 @@
-"""Falco's configuration of its k8saudit plugin (``open_params`` and ``init_config``) as options of our sources."""
+"""Falco's configuration of its k8saudit plugins (``open_params`` and ``init_config``) as options of our sources."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from ingest.aws.options import AwsOptions
 from ingest.base import SourceError
+from ingest.k8saudit.cloudwatch import CloudWatchOptions
 from ingest.k8saudit.files import LogOptions
 from ingest.k8saudit.listener import ListenOptions
 from ingest.k8saudit.tls import TlsOptions
@@ -23,6 +25,16 @@ _TYPES: dict[str, type] = {
     "webhookMaxBatchSize": int,
     "useAsync": bool,
 }
+_DEFAULTS = CloudWatchOptions("")
+_EKS_TYPES: dict[str, type] = {
+    "profile": str,
+    "region": str,
+    "polling_interval": int,
+    "shift": int,
+    "buffer_size": int,
+    "use_async": bool,
+    "max_event_size": int,
+}
 
 
 @dataclass(slots=True)
@@ -31,12 +43,13 @@ class Opened:
     What a plugin configuration asks for.
 
     Attributes:
-        options: Options of the webhook, or of the log that is followed; None for files that are read once.
+        options: Options of the webhook, of the log that is followed or of the log group; None for files that are read
+            once.
         path: Local file or directory; "" for a webhook or a log.
         notes: One line for each key that has no effect here, and why.
     """
 
-    options: WebhookOptions | LogOptions | None = None
+    options: WebhookOptions | LogOptions | CloudWatchOptions | None = None
     path: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -53,7 +66,7 @@ def translate(open_params: str, init_config: str | Mapping[str, Any] = "") -> Op
     Raises:
         SourceError: A value is of the wrong type, or makes no sense.
     """
-    given = _checked(_mapping(init_config))
+    given = _checked(_mapping(init_config), _TYPES)
     notes = _notes(given)
     if open_params.startswith(("http://", "https://")):
         return Opened(_webhook(open_params, given), notes=notes)
@@ -63,6 +76,30 @@ def translate(open_params: str, init_config: str | Mapping[str, Any] = "") -> Op
     if not open_params or "://" in open_params:
         raise SourceError(f"open_params is {open_params!r}; expected http://:9765/k8s-audit, file:///path or a path")
     return Opened(path=open_params, notes=notes)
+
+
+def translate_eks(open_params: str, init_config: str | Mapping[str, Any] = "") -> Opened:
+    """
+    Read a configuration of the plugin k8saudit-eks, whose ``open_params`` is the name of the cluster.
+
+    Raises:
+        SourceError: As ``translate``.
+    """
+    given = _checked(_mapping(init_config), _EKS_TYPES)
+    if not open_params or "/" in open_params:
+        raise SourceError(f"open_params is {open_params!r}; expected the name of an EKS cluster")
+    notes = [f"{key} is not known and has no effect" for key in given if key not in _EKS_TYPES]
+    notes += [f"{key} has no effect here" for key in ("buffer_size", "use_async", "max_event_size") if key in given]
+    notes.append(
+        "the place in the log is not kept over restarts; the key 'checkpoint' of a source k8saudit-eks does that"
+    )
+    options = CloudWatchOptions(
+        open_params,
+        poll_interval=float(given.get("polling_interval", _DEFAULTS.poll_interval)),
+        since=float(given.get("shift", _DEFAULTS.since)),
+        aws=AwsOptions(profile=given.get("profile", ""), region=given.get("region", "")),
+    )
+    return Opened(options, notes=notes)
 
 
 def _mapping(init_config: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -79,8 +116,8 @@ def _mapping(init_config: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    for key, kind in _TYPES.items():
+def _checked(given: Mapping[str, Any], types: Mapping[str, type]) -> Mapping[str, Any]:
+    for key, kind in types.items():
         if given.get(key) is not None and type(given[key]) is not kind:
             found = type(given[key]).__name__
             raise SourceError(f"init_config.{key}: {given[key]!r} is of type {found}, not {kind.__name__}")

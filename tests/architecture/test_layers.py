@@ -15,7 +15,7 @@ PURE = {"urllib.parse"}
 CLIENTS = {
     "aws": {"aiobotocore", "aiohttp", "botocore"},
     "cloudtrail": {"aiobotocore", "aiohttp", "boto3", "botocore"},
-    "k8saudit": {"aiohttp"},
+    "k8saudit": {"aiohttp", "botocore"},
     "kubernetes": {"kubernetes"},
     "syscalls": {"bcc"},
 }

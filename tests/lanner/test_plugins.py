@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.cloudtrail.options import AwsOptions, ObjectOptions, S3Options, SqsOptions
+from ingest.k8saudit.cloudwatch import CloudWatchOptions
 from ingest.k8saudit.files import LogOptions
 from ingest.k8saudit.listener import ListenOptions
 from ingest.k8saudit.webhook import WebhookOptions
@@ -76,6 +77,7 @@ def test_sources_stand_beside_plugins() -> None:
         ("cloudtrail", "/var/trail", "files", FilesOptions(("/var/trail",), "aws_cloudtrail")),
         ("k8saudit", "file:///a.log", "k8saudit-log", LogOptions("/a.log")),
         ("k8saudit", "/var/audit", "files", FilesOptions(("/var/audit",), "k8s_audit")),
+        ("k8saudit-eks", "prod", "k8saudit-eks", CloudWatchOptions("prod")),
     ],
 )
 def test_open_params_tell_the_type(name: str, open_params: str, kind: str, options: Any) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from ingest.aws.options import AwsOptions
 from ingest.base import SourceError
+from ingest.k8saudit.cloudwatch import CloudWatchOptions
 from ingest.k8saudit.files import LogOptions
 from ingest.k8saudit.listener import ListenOptions
-from ingest.k8saudit.open_params import Opened, translate
+from ingest.k8saudit.open_params import Opened, translate, translate_eks
 from ingest.k8saudit.tls import TlsOptions
 from ingest.k8saudit.webhook import WebhookOptions
 
@@ -74,3 +76,33 @@ def test_unknown_keys_are_tolerated_and_said() -> None:
 def test_a_mistake_is_told(open_params: str, init_config: Any, finding: str) -> None:
     with pytest.raises(SourceError, match=re.escape(finding)):
         translate(open_params, init_config)
+
+
+def test_an_eks_cluster() -> None:
+    given = {"profile": "p", "region": "eu-west-1", "polling_interval": 7, "shift": 10, "buffer_size": 500,
+             "use_async": False, "max_event_size": 1}  # fmt: skip
+    for form in (given, json.dumps(given)):
+        opened = translate_eks("prod", form)
+        aws = AwsOptions(profile="p", region="eu-west-1")
+        assert opened.options == CloudWatchOptions("prod", poll_interval=7.0, since=10.0, aws=aws)
+        assert [note.split()[0] for note in opened.notes] == ["buffer_size", "use_async", "max_event_size", "the"]
+
+
+def test_an_eks_cluster_without_more() -> None:
+    opened = translate_eks("prod")
+    assert opened.options == CloudWatchOptions("prod")
+    assert opened.options.group == "/aws/eks/prod/cluster"
+
+
+@pytest.mark.parametrize(
+    ("open_params", "config", "message"),
+    [
+        ("", "", "name of an EKS cluster"),
+        ("eks://prod", "", "name of an EKS cluster"),
+        ("prod", {"region": 5}, "init_config.region: 5 is of type int, not str"),
+        ("prod", {"polling_interval": True}, "is of type bool, not int"),
+    ],
+)
+def test_an_eks_configuration_that_makes_no_sense(open_params: str, config: Any, message: str) -> None:
+    with pytest.raises(SourceError, match=re.escape(message)):
+        translate_eks(open_params, config)
