@@ -34,6 +34,7 @@ _IO = _IO_READS | _IO_WRITES
 _WAITS = frozenset(name for name, traits in _TRAITS.items() if "waits" in traits)
 _WITH_RESULT = frozenset(name for name, at in _POSITIONS.items() if at and name not in NO_CALLS)
 _DATA_AT = {name: at["data"] for name, at in _POSITIONS.items() if "data" in at and name in _IO}
+_WITH_SIZE = frozenset(name for name, category in _CATEGORIES.items() if category.startswith("io_"))
 _MEMORY = frozenset(name for name, category in _CATEGORIES.items() if category == "memory")
 
 name_of: Callable[[HostEvent], str] = attrgetter("record.name")
@@ -71,6 +72,8 @@ def _is_named(event: HostEvent, name: str) -> int:
 
 def _category(event: HostEvent) -> str:
     call = event.record
+    if call.extra is not None and "evt.category" in call.extra:
+        return str(call.extra["evt.category"])
     category = _CATEGORIES.get(call.name, "other")
     if category.startswith("io_"):
         return IO_CATEGORY.get(call.fd.typechar, "unknown") if call.fd is not None else "unknown"
@@ -112,7 +115,8 @@ def _data(event: HostEvent) -> bytes | None:
 
 
 def _transferred(event: HostEvent) -> int | None:
-    found = result(event) if name_of(event) in _IO else None
+    call = event.record
+    found = result(event) if call.name in _WITH_SIZE and call.fd is not None else None
     return found if found is not None and found >= 0 else None
 
 

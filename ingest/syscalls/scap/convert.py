@@ -77,7 +77,9 @@ class Converter:
 
     def _call(self, event: Event, code: Code, entry: Event | None) -> Call:
         if event.code == UNDECODED + 1:
-            return Call(_undecoded(event, entry), (), event.time_ns, event.tid, event.cpu)
+            call = Call(_undecoded(event, entry), (), event.time_ns, event.tid, event.cpu)
+            call.extra = {"evt.category": "other"}
+            return call
         shape = layout(code.name)
         params = _params(event, code, entry, shape) if shape is not None else ()
         return Call(code.name, params, event.time_ns, event.tid, event.cpu)
