@@ -6,7 +6,9 @@ A test compares them with what this module makes, so they cannot go stale.
 
 import dataclasses
 import sys
+import textwrap
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,6 +25,7 @@ from lanner.config import Config  # noqa: E402
 from lanner.configsample import plain, sample  # noqa: E402
 from lanner.errors import EXIT_MEANING  # noqa: E402
 from lanner.fieldlist import as_markdown, field_classes  # noqa: E402
+from lanner.outputs.kinds import OUTPUT_TYPES  # noqa: E402
 from lanner.rulepage import as_markdown as rule_lines  # noqa: E402
 from lanner.settings import Key, kind_name, walk  # noqa: E402
 from lanner.sources import SOURCE_TYPES  # noqa: E402
@@ -53,6 +56,22 @@ def _help(command: click.Command, name: str, parent: click.Context | None) -> st
     names = app.context_settings["help_option_names"]
     with click.Context(command, parent, name, terminal_width=WIDTH, help_option_names=names) as context:
         return f"```\n{command.get_help(context)}\n```\n"
+
+
+def output(name: str) -> str:
+    """Return the page of a kind of output: a configuration to copy, and its keys."""
+    kind = OUTPUT_TYPES[name]
+    example = textwrap.indent(f"type: {name}\n{kind.example}", "    ").removeprefix("    ")
+    about = "Besides these keys an entry has `type`, `name` and `minimum_priority`; what every output does is told in"
+    return "\n".join(
+        [
+            f"# Output `{name}`\n\n{NOTE}",
+            f"{kind.doc}\n\n```yaml\noutputs:\n  - {example}\n```\n",
+            f"{about} [Outputs](../outputs.md).\n",
+            *_table(kind.load()[0]),
+            "",
+        ]
+    )
 
 
 def exit_status() -> str:
@@ -118,6 +137,7 @@ PAGES = {
     "reference/configuration.md": configuration,
     "reference/exit-status.md": exit_status,
     "reference/lanner.yaml": sample,
+    **{f"outputs/{name}.md": partial(output, name) for name in OUTPUT_TYPES},
 }
 
 

@@ -25,6 +25,7 @@ from lanner.detect import Detector
 from lanner.hostname import hostname
 from lanner.outputs.lines import line_writer
 from lanner.outputs.stdout import write_all
+from lanner.outputset import line_form
 
 _MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"  # in MiB, set by Lambda
 _BUDGET_SHARE = 2  # of the memory
@@ -85,7 +86,7 @@ def _configured() -> Config:
 
 def _process(config: Config) -> Process:
     detector = Detector(Engine(service.load_ruleset(config), config.rule_matching), hostname())
-    line = line_writer(service.line_form(config))
+    line = line_writer(line_form(config))
 
     def process(events: Sequence[Event]) -> None:
         write_all(sys.stdout.fileno(), "".join(map(line, detector.alerts(events))).encode())

@@ -21,7 +21,11 @@ from lanner.configfiles import Include, main_file, merged
 from lanner.errors import ConfigError
 from lanner.expansion import expand
 from lanner.falcokeys import NOWHERE
+from lanner.falcooutputs import HttpSection, ProgramSection, SyslogSection, options_of
+from lanner.outputs.forms import FormName
+from lanner.outputs.kinds import OutputConfig
 from lanner.plugins import PluginConfig, sources_of
+from lanner.routes import Route, unknown_outputs
 from lanner.settings import Reader
 from lanner.sources import SOURCE_TYPES, SourceConfig
 
@@ -129,6 +133,11 @@ class Config:
         static_fields: Texts by name, which rules and their messages can use as "static.NAME", a mapping.
         stdout_output: Alerts on standard output.
         file_output: Alerts in a file.
+        syslog_output: Alerts in this machine's syslog.
+        program_output: Alerts to a program's standard input.
+        http_output: Alerts by HTTP, one a request.
+        outputs: More outputs, of any type and number, a list.
+        routes: Which alerts go to which outputs, a list; an output that no route names gets all of them.
         outbox: Where alerts are kept until every output has taken them.
         workers: Processes that work side by side, for sources of type cloudtrail and k8saudit; each has an outbox.
         sources: Where events come from, a list.
@@ -154,6 +163,11 @@ class Config:
     static_fields: Mapping[str, str] = field(default_factory=dict)
     stdout_output: StdoutOutput = field(default_factory=StdoutOutput)
     file_output: FileOutput = field(default_factory=FileOutput)
+    syslog_output: SyslogSection = field(default_factory=SyslogSection)
+    program_output: ProgramSection = field(default_factory=ProgramSection)
+    http_output: HttpSection = field(default_factory=HttpSection)
+    outputs: tuple[OutputConfig, ...] = ()
+    routes: tuple[Route, ...] = ()
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     workers: int = 1
     sources: tuple[SourceConfig, ...] = ()
@@ -161,6 +175,20 @@ class Config:
     plugins: tuple[PluginConfig, ...] = ()
     load_plugins: tuple[str, ...] | None = None
     shutdown_grace: float = 25.0
+
+    @property
+    def all_outputs(self) -> tuple[OutputConfig, ...]:
+        """The outputs of ``outputs``, and those that Falco's sections stand for."""
+        form: FormName = "falco-json" if self.json_output else "text"
+        sections = options_of(self.syslog_output, self.program_output, self.http_output, form)
+        falcos = tuple(OutputConfig(kind, kind, Priority.DEBUG, options) for kind, options in sections.items())
+        return (*falcos, *self.outputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of all that is on, as routes use them."""
+        own = (("stdout", self.stdout_output.enabled), ("file", self.file_output.enabled))
+        return (*(name for name, on in own if on), *(output.name for output in self.all_outputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +276,7 @@ def _check(config: Config, reader: Reader, root: yaml.Node) -> None:
     """Find what is wrong between keys."""
     if not config.sources and not reader.findings:
         reader.wrong(root, "sources", f"no source is configured; a list of {', '.join(SOURCE_TYPES)}")
-    if not (config.stdout_output.enabled or config.file_output.enabled):
-        reader.wrong(root, "stdout_output", "no output is enabled; enable stdout_output or file_output")
+    _check_outputs(config, reader, root)
     if not 1 <= config.workers <= 64:
         reader.wrong(root, "workers", f"1 to 64 processes make sense, not {config.workers}")
     if len({source.name for source in config.sources}) < len(config.sources):
@@ -257,3 +284,18 @@ def _check(config: Config, reader: Reader, root: yaml.Node) -> None:
     for step in config.rules:
         if not any(which and (which.rule or which.tag) for which in (step.enable, step.disable)):
             reader.wrong(root, "rules", "an entry enables or disables a 'rule' or a 'tag'")
+
+
+def _check_outputs(config: Config, reader: Reader, root: yaml.Node) -> None:
+    if not config.output_names:
+        reader.wrong(root, "outputs", "no output is enabled; enable stdout_output or list some in 'outputs'")
+    for output in config.all_outputs:
+        try:
+            output.open()
+        except ValueError as error:
+            reader.wrong(root, f"output {output.name}", str(error))
+    twice = sorted({name for name in config.output_names if config.output_names.count(name) > 1})
+    for name in twice:
+        reader.wrong(root, "outputs", f"two outputs have the name {name}; give each its own with 'name'")
+    for name in unknown_outputs(config.routes, config.output_names):
+        reader.wrong(root, "routes", f"no output is called {name}; there are {', '.join(config.output_names)}")

@@ -3,11 +3,12 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
 from lanner.config import Config
+from lanner.outputs.kinds import OUTPUT_TYPES, OutputConfig
 from lanner.settings import Key, keys_of
 from lanner.sources import SOURCE_TYPES, SourceConfig
 
@@ -42,7 +43,11 @@ def _key(key: Key) -> dict[str, Any]:
 
 def _of(kind: Any) -> dict[str, Any]:
     if kind is SourceConfig:
-        return {"oneOf": list(_sources())}
+        return {"oneOf": [_section(known.load()[0], _own(name, known.doc)) for name, known in SOURCE_TYPES.items()]}
+    if kind is OutputConfig:
+        least = {"minimum_priority": {"type": "string"}}
+        kinds = OUTPUT_TYPES.items()
+        return {"oneOf": [_section(known.load()[0], _own(name, known.doc) | least) for name, known in kinds]}
     if kind in _PLAIN:
         return _PLAIN[kind] if kind in (str, types.NoneType) else {"anyOf": [_PLAIN[kind], _REFERENCE]}
     if hasattr(kind, "from_node") or hasattr(kind, "parse"):
@@ -61,7 +66,5 @@ def _of(kind: Any) -> dict[str, Any]:
     return _section(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
 
 
-def _sources() -> Iterator[dict[str, Any]]:
-    for name, kind in SOURCE_TYPES.items():
-        own = {"type": {"const": name, "description": kind.doc}, "name": {"type": "string"}}
-        yield _section(kind.load()[0], own)
+def _own(name: str, doc: str) -> dict[str, Any]:
+    return {"type": {"const": name, "description": doc}, "name": {"type": "string"}}

@@ -11,7 +11,7 @@ from typing import Protocol
 from engine.alert import Alert
 from lanner.errors import OutputError
 from lanner.outbox import Outbox, Row
-from lanner.outputs.base import Output, OutputClosed
+from lanner.outputs.base import Output, OutputClosed, Undelivered
 from lanner.worker import Worker
 
 _log = logging.getLogger("lanner.outputs")
@@ -22,6 +22,7 @@ _GATHER = 0.02  # seconds between deliveries, so that a busy service hands over 
 _NOTE = 0.25  # seconds between notes of what outputs have taken
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
+_LONGEST_ASKED = 600.0  # seconds that a destination may ask to wait
 _HUNG = 5.0  # seconds without an answer of the disk after which that is told
 _CLOSING = 2.0  # seconds that the disk has for the last note
 
@@ -244,7 +245,8 @@ class Durable:
                 return
             except Exception as error:
                 self._tell_of_failure(feed, error)
-                await self._pause(pause)
+                asked = error.after if isinstance(error, Undelivered) and error.after else 0.0
+                await self._pause(max(pause, min(asked, _LONGEST_ASKED)))
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _step(self, feed: _Feed) -> bool:

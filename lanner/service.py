@@ -12,11 +12,9 @@ import logging
 import math
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from engine.evaluate import Engine
@@ -34,13 +32,10 @@ from lanner.errors import Exit
 from lanner.hostname import hostname
 from lanner.outbox import Outbox
 from lanner.outputs.base import Output
-from lanner.outputs.file import FileOutput
-from lanner.outputs.lines import LineForm, line_writer
-from lanner.outputs.stdout import StdoutOutput
+from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
 from lanner.sources import SourceStartError
 from lanner.statedir import state_directory
-from lanner.terminal import wants_colour
 
 _log = logging.getLogger("lanner.service")
 
@@ -53,33 +48,6 @@ def load_ruleset(config: Config, more: Sequence[Selection] = ()) -> RuleSet:
     additions = [addition.entry() for addition in config.append_output] + alert_fields(config.enrichment)
     options = LoadOptions(min_priority=config.priority, selection=selection, append_output=additions)
     return rulefiles.load(config.rules_files, build_catalog(hostname(), config.static_fields), options)
-
-
-def line_form(config: Config) -> LineForm:
-    """Return the configured form of alerts as lines, without colour."""
-    included = {
-        "output": config.json_include_output_property,
-        "output_fields": config.json_include_output_fields_property,
-        "tags": config.json_include_tags_property,
-    }
-    return LineForm(
-        config.json_output,
-        config.time_format_iso_8601,
-        uid=config.alert_uid,
-        without=frozenset(name for name, wanted in included.items() if not wanted),
-        message=config.json_include_message_property,
-    )
-
-
-def make_outputs(config: Config) -> list[Output]:
-    """Return the enabled outputs, not started yet."""
-    form = line_form(config)
-    outputs: list[Output] = []
-    if config.stdout_output.enabled:
-        outputs.append(StdoutOutput(line_writer(replace(form, colour=wants_colour(sys.stdout)))))
-    if config.file_output.enabled:
-        outputs.append(FileOutput(config.file_output.filename, line_writer(form)))
-    return outputs
 
 
 def make_sources(config: Config) -> list[Source]:
@@ -109,7 +77,7 @@ def _spare_collector() -> None:
 @contextlib.asynccontextmanager
 async def _custody(config: Config, counters: Counter[str], stopping: asyncio.Event) -> AsyncIterator[Custody]:
     """Open outputs and outbox; at the end, let what is held go out."""
-    outputs = make_outputs(config)
+    outputs = make_outputs(config, counters)
     async with contextlib.AsyncExitStack() as opened:
         for output in outputs:
             await output.start()

@@ -105,4 +105,4 @@ def _tell(config: "Config", ruleset: "RuleSet") -> None:
     sources = service.make_sources(config)
     click.echo(f"rules:   {len(ruleset.enabled)} enabled of {len(ruleset.rules)}")
     click.echo(f"sources: {', '.join(source.name for source in sources)}")
-    click.echo(f"outputs: {', '.join(output.name for output in service.make_outputs(config))}")
+    click.echo(f"outputs: {', '.join(config.output_names)}")

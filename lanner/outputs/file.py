@@ -4,14 +4,30 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from engine.alert import Alert
 from lanner.errors import OutputError
+from lanner.outputs.forms import FormName
 from lanner.outputs.stdout import write_all
 from lanner.worker import Worker
 
 _CLOSING = 1.0  # seconds
 _MODE = 0o640  # alerts name people and secrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """
+    A file.
+
+    Attributes:
+        filename: Path of the file; appended to, and reopened when it was moved away.
+        format: Form of an alert: falco-json, text, ecs, ocsf or cef.
+    """
+
+    filename: str
+    format: FormName = "falco-json"
 
 
 class FileOutput:
@@ -23,10 +39,11 @@ class FileOutput:
     Args:
         path: Of the file.
         line: Makes the line, with its end.
+        name: Of the output; by default it tells the path.
     """
 
-    def __init__(self, path: str, line: Callable[[Alert], str]) -> None:
-        self.name = f"file:{os.path.abspath(path)}"
+    def __init__(self, path: str, line: Callable[[Alert], str], name: str = "") -> None:
+        self.name = name or f"file:{os.path.abspath(path)}"
         self._path = path
         self._line = line
         self._worker = Worker("file")

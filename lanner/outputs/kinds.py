@@ -60,6 +60,17 @@ def _direct(module: str, options: str, output: str) -> Callable[[], tuple[type, 
     return load
 
 
+def _file() -> tuple[type, Make]:
+    from lanner.outputs.file import FileOptions, FileOutput
+    from lanner.outputs.forms import form
+
+    def make(name: str, options: FileOptions) -> Output:
+        text = form(options.format)
+        return FileOutput(options.filename, lambda alert: f"{text(alert)}\n", name)
+
+    return FileOptions, make
+
+
 _ROOM = "webhook_url: ${file:/run/secrets/%s}"
 
 OUTPUT_TYPES = {
@@ -116,6 +127,7 @@ OUTPUT_TYPES = {
     "otlp": OutputType(
         "OpenTelemetry logs, by OTLP over HTTP.", _http("stores", "OtlpOptions", "otlp"), "url: http://collector:4318"
     ),
+    "file": OutputType("A file, a line for each alert.", _file, "filename: /var/log/lanner/critical.jsonl"),
     "syslog": OutputType(
         "Syslog: this machine's, or a server by UDP, TCP or TLS.",
         _direct("syslog", "SyslogOptions", "SyslogOutput"),
@@ -179,6 +191,7 @@ class OutputConfig:
             make(name, options)
         except ValueError as error:
             reader.wrong(node, path, str(error))
+            return None
         return cls(kind, name, least, options)
 
     def open(self) -> Output:

@@ -64,17 +64,15 @@ class SmtpOutput:
         self.name = name
         self._options = options
         self._subject = _subject(options)
-        self._worker: Worker | None = None
+        self._worker = Worker("smtp")
 
     async def start(self) -> None:
         """Look at the files of TLS. Raises OutputError."""
         if self._options.encryption != "none":
             context(self._options.tls)
-        self._worker = Worker("smtp")
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Send alerts in order. Raises Undelivered."""
-        assert self._worker is not None
         most = self._options.digest
         for at in range(0, len(alerts), most):
             mail = self._mail(alerts[at : at + most])
@@ -89,8 +87,7 @@ class SmtpOutput:
 
     async def close(self) -> None:
         """End the thread."""
-        if self._worker is not None:
-            self._worker.end()
+        self._worker.end()
 
     @property
     def _where(self) -> str:

@@ -84,7 +84,7 @@ def test_every_key() -> None:
         ("rules_files: [{a: b}]", "f.yaml:2: rules_files[0]: wanted is text, given is a mapping"),
         ("json_output: true\njson_output: false", "f.yaml:3: json_output is given twice"),
         ("rules: [{enable: {}}]", "rules: an entry enables or disables a 'rule' or a 'tag'"),
-        ("stdout_output: {enabled: false}", "stdout_output: no output is enabled"),
+        ("stdout_output: {enabled: false}", "outputs: no output is enabled"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(text: str, finding: str) -> None:
