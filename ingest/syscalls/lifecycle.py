@@ -1,6 +1,6 @@
 """What calls tell of threads: births, new programs, ends, identities, directories (spec: fields 5.7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Thread
@@ -349,28 +349,30 @@ def changed_limit(table: ThreadTable, call: Call, thread: Thread) -> None:
         _change(table, call, thread, fd_limit=params[1])
 
 
+_SIZES = ("vm_size", "vm_rss", "vm_swap")
+
+
 def changed_memory(table: ThreadTable, call: Call, thread: Thread) -> None:
     """Note sizes: brk, mmap and munmap tell them after the result, in kB."""
     if value(call.params, 1) is not None:
-        _set_sizes(table, call, thread, call.params[1:4])
-
-
-def _set_sizes(table: ThreadTable, call: Call, thread: Thread, found: tuple[Any, ...]) -> None:
-    """Note sizes where they belong, with the main thread."""
-    facts = dict(zip(("vm_size", "vm_rss", "vm_swap"), (number or 0 for number in found), strict=True))
-    main = thread if thread.tid == thread.pid else table.get(thread.pid)
-    if main is thread or main is None:
-        _change(table, call, thread, **facts)
-    elif any(getattr(main, name) != number for name, number in facts.items()):
-        table.change(main, call.time_ns, **facts)
+        _change(table, call, thread, **_named(_SIZES, call.params[1:4]))
 
 
 def switched(table: ThreadTable, call: Call, thread: Thread) -> None:
-    """Note page faults and sizes of a thread that gives up its processor: switch(next, pgft_maj, ...)."""
-    if len(call.params) >= 6:
-        major, minor = (found or 0 for found in call.params[1:3])
-        _change(table, call, thread, faults_major=major, faults_minor=minor)
-        _set_sizes(table, call, call.thread or thread, call.params[3:6])
+    """Note page faults of a thread that gives up its processor, and sizes of its process."""
+    if len(call.params) < 6:
+        return
+    _change(table, call, thread, **_named(("faults_major", "faults_minor"), call.params[1:3]))
+    sizes = _named(_SIZES, call.params[3:6])
+    main = table.get(thread.pid)
+    if main is None or thread.tid == thread.pid:
+        _change(table, call, call.thread or thread, **sizes)
+    elif any(getattr(main, name) != number for name, number in sizes.items()):
+        table.change(main, call.time_ns, **sizes)
+
+
+def _named(names: Iterable[str], found: Iterable[Any]) -> dict[str, int]:
+    return {name: number or 0 for name, number in zip(names, found, strict=True)}
 
 
 HANDLERS: dict[str, Handler] = {
@@ -391,7 +393,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("brk", "mmap", "mmap2", "munmap"), changed_memory),
     "switch": switched,
 }
-"""What an event does to its thread, by event name; births and execs are apart, since there the thread may be unknown."""
+"""What an event does to its thread, by event name, but for births and execs, which may be of an unknown thread."""
 
 EXECS = frozenset({"execve", "execveat"})
 BIRTHS = frozenset({"clone", "clone3", "fork", "vfork"})

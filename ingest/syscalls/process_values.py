@@ -271,16 +271,6 @@ def _other_threads(event: HostEvent) -> int | None:
     return None if found is None else max(0, found - 1)
 
 
-def _of_process(name: str) -> Getter:
-    def get(event: HostEvent) -> int | None:
-        call = event.record
-        if call.thread is None or call.table is None:
-            return None
-        return int(getattr(call.table.main(call.thread, call.time_ns) or call.thread, name))
-
-    return get
-
-
 def _of_main_thread(name: str, unit: int = 1) -> Getter:
     return _own(lambda thread: getattr(thread, name) * unit if thread.tid == thread.pid else 0)
 
@@ -360,9 +350,9 @@ PROCESS_GETTERS: dict[str, Getter] = {
     "proc.fdopencount": _fd_count,
     "proc.fdlimit": _attribute("fd_limit"),
     "proc.fdusage": _fd_usage,
-    "proc.vmsize": _of_process("vm_size"),
-    "proc.vmrss": _of_process("vm_rss"),
-    "proc.vmswap": _of_process("vm_swap"),
+    "proc.vmsize": _attribute("vm_size"),
+    "proc.vmrss": _attribute("vm_rss"),
+    "proc.vmswap": _attribute("vm_swap"),
     "proc.nthreads": _threads,
     "proc.nchilds": _other_threads,
     "proc.stdin.type": _standard(0, type_word),
