@@ -1,0 +1,201 @@
+"""The driver's own affairs: losses, reloads, its end, its own processes, damage."""
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ingest.syscalls.ebpf import bpf, loader
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions
+from ingest.syscalls.ebpf.loader import Filter, LoadError
+from ingest.syscalls.ebpf.numbers import NUMBERS
+from ingest.syscalls.ebpf.selftest import self_test
+from tests.ingest.syscalls.ebpf.live import WATCHED, Watch, needs_ebpf
+
+pytestmark = needs_ebpf
+STAT = "import os\nfor n in range(int(sys.argv[1])):\n    try: os.stat(f'/nowhere/{n}')\n    except OSError: pass\n"
+COUNT = 100_000
+STATS = (NUMBERS["stat"], NUMBERS["newfstatat"])
+
+
+def numbers(calls: list) -> list[int]:
+    """Return the numbers at the end of the paths that ``STAT`` asked for."""
+    paths = (param for call in calls for param in call.params if isinstance(param, str))
+    return [int(path.rpartition("/")[2]) for path in paths if path.startswith("/nowhere/")]
+
+
+def test_what_does_not_fit_is_counted_exactly() -> None:
+    small = Watch(STATS, DriverOptions(mode="full", bulk_bytes=4096))
+    try:
+        child = small.spawn(STAT, "500")
+        child.communicate("\n", timeout=30)
+        counts = small.driver.counts()
+        assert counts["sent:bulk"] + counts["dropped:bulk"] == 500
+        assert counts["sent:bulk"] < 30
+        assert numbers(small.take()) == list(range(counts["sent:bulk"]))
+    finally:
+        small.driver.close()
+
+
+def test_a_flood_of_one_process_is_limited_and_counted() -> None:
+    slow = Watch(STATS, DriverOptions(mode="full", rate=1, burst=50))
+    try:
+        slow.run(STAT, "400")
+        counts = slow.driver.counts()
+        assert counts["sent:bulk"] + counts["limited"] == 400
+        assert 50 <= counts["sent:bulk"] < 60
+    finally:
+        slow.driver.close()
+
+
+def test_a_reload_loses_and_repeats_nothing(watch: Watch) -> None:
+    before = watch.driver.counts()["dropped:bulk"]
+    child = watch.spawn(STAT, str(COUNT))
+    assert child.stdin is not None
+    child.stdin.write("\n")
+    child.stdin.flush()
+    taken = []
+    reloads = 0
+    with ThreadPoolExecutor(1) as elsewhere:
+        while child.poll() is None:
+            loading = elsewhere.submit(watch.driver.load, range(1024), _keeping(child.pid))
+            while not loading.done():
+                watch.driver.wait(0.01)
+                taken += watch.driver.take()
+            loading.result()
+            reloads += 1
+    taken += watch.driver.take()
+    calls = [call for batch, starts in taken for call, _ in watch.decoder.decode(batch, starts)]
+    assert reloads > 2
+    assert watch.driver.counts()["dropped:bulk"] == before
+    assert numbers(calls) == list(range(COUNT))
+
+
+def _keeping(pid: int) -> Filter:
+    """A filter's maps begin anew with it; what they hold comes with it."""
+    return Filter(WATCHED.early, WATCHED.late, WATCHED.declarations, {"f_watched": [(struct.pack("<I", pid), b"\1")]})
+
+
+def test_reloads_leave_nothing_behind(watch: Watch) -> None:
+    watch.driver.load([], WATCHED)
+    watch.driver.load([], WATCHED)
+    before, programs = len(os.listdir("/proc/self/fd")), len(bpf.program_ids())
+    for _ in range(10):
+        watch.driver.load([], WATCHED)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert _settles(lambda: len(bpf.program_ids()) <= programs)
+    watch.driver.load(range(1024), WATCHED)
+
+
+def _settles(holds) -> bool:  # type: ignore[no-untyped-def]
+    """Wait for what the kernel frees a moment later."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_own_processes_are_not_told_of(watch: Watch) -> None:
+    watch.add(os.getpid())
+    watch.take()
+    Path("/nowhere/own").exists()
+    assert not [call for call in watch.take() if call.seen and call.seen.pid == os.getpid()]
+    child = watch.spawn("import os; os.stat('/')")
+    watch.driver.exclude(child.pid)
+    watch.take()
+    child.communicate("\n", timeout=30)
+    assert not [call for call in watch.take() if call.seen and call.seen.pid == child.pid]
+    watch.driver.include(os.getpid())
+    Path("/nowhere/own").exists()
+    assert [call for call in watch.take() if "/nowhere/own" in call.params]
+    watch.driver.exclude(os.getpid())
+
+
+AGENT = """
+import sys, time
+from ingest.syscalls.ebpf import bpf
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions
+before = set(bpf.program_ids())
+driver = Driver(DriverOptions(mode="full"))
+driver.load([])
+print(*(set(bpf.program_ids()) - before), flush=True)
+time.sleep(60)
+"""
+
+
+def test_nothing_stays_in_the_kernel_when_the_agent_is_killed() -> None:
+    agent = subprocess.Popen([sys.executable, "-c", AGENT], stdout=subprocess.PIPE, text=True)
+    assert agent.stdout is not None
+    loaded = {int(number) for number in agent.stdout.readline().split()}
+    assert len(loaded) >= 8
+    assert loaded <= set(bpf.program_ids())
+    agent.send_signal(signal.SIGKILL)
+    agent.communicate()
+    assert _settles(lambda: not loaded & set(bpf.program_ids()))
+
+
+def test_a_program_that_reads_at_wrong_places_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = loader.kernel_offsets()
+    wrong = right | {"OFF_MM_EXE": right["OFF_MM_EXE"] + 8}
+    monkeypatch.setattr("ingest.syscalls.ebpf.driver.kernel_offsets", lambda: wrong)
+    driver = Driver(DriverOptions(mode="full"))
+    try:
+        driver.load([])
+        with pytest.raises(LoadError, match=r"exe is '/.*', the kernel program says"):
+            self_test(driver)
+    finally:
+        driver.close()
+
+
+def test_the_self_test_gives_back_what_it_took() -> None:
+    driver = Driver(DriverOptions(mode="full"))
+    try:
+        driver.load([])
+        assert sum(len(starts) for _, starts in self_test(driver)) >= 1
+    finally:
+        driver.close()
+
+
+def test_c_that_is_wrong_is_told_and_changes_nothing(watch: Watch) -> None:
+    with pytest.raises(LoadError, match="cannot be compiled"):
+        watch.driver.load([], Filter(early="return nonsense;"))
+    assert watch.run("import os; os.getcwd()").one("getcwd")
+
+
+def test_calls_are_seen_at_their_own_tracepoints() -> None:
+    if not Path("/sys/kernel/tracing/events/syscalls").is_dir():
+        pytest.skip("tracefs is not mounted at /sys/kernel/tracing")
+    fast = Watch(STATS, DriverOptions(mode="fast"))
+    try:
+        assert numbers(fast.run(STAT, "20").calls) == list(range(20))
+    finally:
+        fast.driver.close()
+
+
+def test_the_program_comes_from_the_cache_the_second_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+    text = loader.program_text(loader.kernel_offsets(), 1, Filter(early="return v->nr != 0;"), 80)
+    assert not loader.compiled(text).cached
+    again = loader.compiled(text)
+    assert again.cached
+    monkeypatch.setattr(loader, "find_bcc", lambda: None)
+    with pytest.raises(LoadError, match="bcc is not installed"):
+        loader.compiled(text + " ")
+
+
+def test_a_cache_that_others_could_write_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+    text = loader.program_text(loader.kernel_offsets(), 1, Filter(), 80)
+    loader.compiled(text)
+    (tmp_path / "lanner" / "ebpf").chmod(0o777)
+    assert not loader.compiled(text).cached
