@@ -50,4 +50,5 @@ $(RUNS): pyproject.toml .ci/venv
 
 $(READY): pyproject.toml .ci/venv
 	PYTHON=$(PYTHON) sh .ci/venv $(VENV) --editable '.[demo,kubernetes]' --group dev
+	sh .ci/ebpf
 	touch $(RUNS) $@
