@@ -64,6 +64,7 @@ _LEADERS = ("system:kube-controller-manager", "system:kube-scheduler", "system:c
 _READERS = ("system:kube-controller-manager", *(_ACCOUNT + name for name in _CONTROLLERS))
 _SLICERS = (f"{_ACCOUNT}endpoint-controller", f"{_ACCOUNT}endpointslice-controller")
 _PROXIES = ("system:kube-proxy", f"{_ACCOUNT}kube-proxy")
+_LANNER = "system:serviceaccount:lanner:lanner"
 
 NOISE: tuple[Noise, ...] = (
     Noise(
@@ -130,6 +131,16 @@ NOISE: tuple[Noise, ...] = (
             verbs=["create", "patch", "update"],
         ),
         (_NODE, _ANY_ACCOUNT),
+    ),
+    Noise(
+        "Lanner itself, where it runs under this name with enrichment.",
+        _out(
+            _some("", "namespaces", "nodes", "pods", "replicationcontrollers", "serviceaccounts", "services"),
+            _some("apps", "deployments", "replicasets"),
+            users=[_LANNER],
+            verbs=_READING,
+        ),
+        (_LANNER,),
     ),
     Noise(
         "Everybody asks whether the server lives.",

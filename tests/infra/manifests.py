@@ -52,5 +52,5 @@ def problems(manifest: Manifest) -> list[str]:
 
 def _model(manifest: Manifest) -> str:
     group, _, version = manifest["apiVersion"].rpartition("/")
-    assert group in ("", "apps", "policy", "networking.k8s.io"), group
+    assert group in ("", "apps", "policy", "networking.k8s.io", "rbac.authorization.k8s.io"), group
     return f"{version.capitalize()}{manifest['kind']}"

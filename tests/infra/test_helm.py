@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 import lanner
+from ingest.kubernetes.client import LISTINGS
+from ingest.kubernetes.options import KINDS
 from lanner.cli.app import status_of
 from lanner.config import Config, read
 from tests.infra.manifests import Manifest, load, only, problems
@@ -40,6 +42,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "plain": {"tls": {"enabled": False}, "replicas": 1},
     "node port": {**CERTIFICATE, "service": {"type": "NodePort", "nodePort": 30007}},
     "tokens": {**CERTIFICATE, "tokens": [TOKEN]},
+    "enrichment": {**CERTIFICATE, "clusterName": "prod", "enrichment": {"enabled": True, "labels": ["app"]}},
     "persistent": {**MUTUAL, "persistence": {"enabled": True, "storageClass": "fast"}},
     "everything": {
         **MUTUAL,
@@ -51,6 +54,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "rules": {"bundled": ["bundled"], "files": {"b.yaml": "[]", "a.yml": "[]"}},
         "config": {"priority": "warning", "rules": [{"disable": {"tag": "maturity_sandbox"}}]},
         "networkPolicy": {"enabled": True, "from": ["192.0.2.0/28"]},
+        "enrichment": {"enabled": True, "kinds": ["pods", "replicasets"]},
         "podDisruptionBudget": {"minAvailable": 2},
         "serviceAccount": {"annotations": {"a": "b"}},
         "podAnnotations": {"a": "b"},
@@ -100,6 +104,13 @@ def test_every_value_has_a_comment_above_it_or_above_its_block() -> None:
         elif not explained:
             bare.append(word)
     assert bare == []
+
+
+def test_the_values_name_every_kind_that_can_be_watched() -> None:
+    kinds = json.loads((CHART / "values.schema.json").read_text())["properties"]["enrichment"]["properties"]["kinds"]
+
+    assert tuple(chart_file("values.yaml")["enrichment"]["kinds"]) == KINDS
+    assert tuple(kinds["items"]["enum"]) == KINDS
 
 
 def test_the_schema_has_exactly_the_values() -> None:
@@ -237,6 +248,38 @@ def test_pods_have_no_rights_beyond_their_own() -> None:
 
 
 @needs_helm
+def test_with_enrichment_they_have_the_rights_that_the_watches_need_and_no_others() -> None:
+    manifests = rendered(VALUES["enrichment"])
+    role, binding = only(manifests, "ClusterRole"), only(manifests, "ClusterRoleBinding")
+
+    assert pod(manifests)["automountServiceAccountToken"] is True
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list", "watch"}
+    rights = {(group, name) for rule in role["rules"] for group in rule["apiGroups"] for name in rule["resources"]}
+    assert rights == {("apps" if LISTINGS[kind].api == "AppsV1Api" else "", kind) for kind in KINDS}
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    account = only(manifests, "ServiceAccount")["metadata"]["name"]
+    assert (subject["name"], subject["namespace"]) == (account, "lanner")
+    assert pod(manifests)["serviceAccountName"] == account
+
+
+@needs_helm
+def test_enrichment_is_configured_for_the_cluster_that_the_webhook_names() -> None:
+    enrichment = config_of(rendered(VALUES["enrichment"])).enrichment
+
+    assert (enrichment.enabled, enrichment.cluster, enrichment.labels) == (True, "prod", ("app",))
+    assert set(enrichment.kinds) == set(KINDS)
+    assert not config_of(rendered(CERTIFICATE)).enrichment.enabled
+
+
+@needs_helm
+def test_rights_are_only_for_the_kinds_that_are_watched() -> None:
+    rules = only(rendered(VALUES["everything"]), "ClusterRole")["rules"]
+
+    assert [(rule["apiGroups"], rule["resources"]) for rule in rules] == [([""], ["pods"]), (["apps"], ["replicasets"])]
+
+
+@needs_helm
 def test_tls_tokens_and_names_reach_the_webhook() -> None:
     (source,) = config_of(rendered({**MUTUAL, "tokens": [TOKEN], "path": "/audit/"})).sources
 
@@ -355,6 +398,9 @@ def test_only_the_given_addresses_come_through_the_network_policy() -> None:
         ({**CERTIFICATE, "webhook": {"path": "/x"}}, "webhook"),
         ({**CERTIFICATE, "rules": {"files": {"rules": ""}}}, "rules"),
         ({**CERTIFICATE, "service": {"clusterIP": "lanner.lanner.svc"}}, "clusterIP"),
+        ({**CERTIFICATE, "enrichment": {"enabled": True}, "serviceAccount": {"create": False}}, "needs an account"),
+        ({**CERTIFICATE, "enrichment": {"kinds": ["secrets"]}}, "kinds"),
+        ({**CERTIFICATE, "config": {"enrichment": {}}}, "config"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_in_words(values: dict[str, Any], told: str) -> None:

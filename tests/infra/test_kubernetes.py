@@ -15,21 +15,41 @@ import yaml
 
 from engine.event import Event
 from ingest.k8saudit.webhook import WebhookOptions, WebhookSource
+from ingest.kubernetes.client import LISTINGS
+from ingest.kubernetes.options import KINDS
 from lanner.config import read as read_config
 from lanner.k8s.kubeconfig import Webhook, kubeconfig
 from tests.infra.manifests import only, problems, read
 from tests.lanner.support import ROOT, audit_event
 
 FOLDER = ROOT / "infra" / "kubernetes"
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding")
 CLUSTER_CONFIG = os.environ.get("LANNER_TEST_KUBECONFIG")
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl on PATH")
 
 
-@pytest.mark.parametrize("name", ["lanner.yaml", "networkpolicy.yaml"])
+@pytest.mark.parametrize("name", ["lanner.yaml", "networkpolicy.yaml", "enrichment.yaml"])
 def test_manifests_fit_the_types_of_the_api(name: str) -> None:
     for manifest in read(FOLDER / name):
         assert problems(manifest) == [], manifest["kind"]
-        assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "lanner"
+        assert manifest["kind"] in CLUSTER_WIDE or manifest["metadata"]["namespace"] == "lanner"
+
+
+def test_the_rights_for_enrichment_are_those_that_the_watches_need() -> None:
+    role = only(read(FOLDER / "enrichment.yaml"), "ClusterRole")
+    rights = {(group, name) for rule in role["rules"] for group in rule["apiGroups"] for name in rule["resources"]}
+
+    assert rights == {("apps" if LISTINGS[kind].api == "AppsV1Api" else "", kind) for kind in KINDS}
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list", "watch"}
+
+
+def test_the_rights_for_enrichment_go_to_the_account_of_the_pods() -> None:
+    binding = only(read(FOLDER / "enrichment.yaml"), "ClusterRoleBinding")
+    pod = only(read(FOLDER / "lanner.yaml"), "Deployment")["spec"]["template"]["spec"]
+    (subject,) = binding["subjects"]
+
+    assert (subject["name"], subject["namespace"]) == (pod["serviceAccountName"], "lanner")
+    assert binding["roleRef"]["name"] == only(read(FOLDER / "enrichment.yaml"), "ClusterRole")["metadata"]["name"]
 
 
 @pytest.mark.skipif(not CLUSTER_CONFIG, reason="LANNER_TEST_KUBECONFIG names no cluster to ask")

@@ -52,6 +52,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.from) -}}
 {{- fail "networkPolicy.enabled needs networkPolicy.from: the addresses of the API servers, or nobody gets in" -}}
 {{- end -}}
+{{- if and .Values.enrichment.enabled (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "enrichment.enabled needs an account: serviceAccount.create or serviceAccount.name, or every pod of the namespace could list the cluster" -}}
+{{- end -}}
 {{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) -}}
 {{- fail "podDisruptionBudget.minAvailable has to be less than replicas, or no node can be drained" -}}
 {{- end -}}
@@ -77,9 +80,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and (or (eq (default "" $source.overload) "spool") (eq (default "" $source.ack) "spooled")) (not $source.spool) -}}
 {{- $_ := set $source "spool" (dict "path" "/var/lib/lanner/spool") -}}
 {{- end -}}
+{{- $more := dict -}}
+{{- if .Values.enrichment.enabled -}}
+{{- $_ := set $more "enrichment" (dict "enabled" true "cluster" .Values.clusterName "kinds" .Values.enrichment.kinds "labels" .Values.enrichment.labels) -}}
+{{- end -}}
 {{- $rules := .Values.rules.bundled -}}
 {{- range $name := keys .Values.rules.files | sortAlpha -}}
 {{- $rules = append $rules (printf "/etc/lanner-rules/%s" $name) -}}
 {{- end -}}
-{{- merge (dict "rules_files" $rules "sources" (list $source)) (deepCopy .Values.config) | toYaml -}}
+{{- merge (dict "rules_files" $rules "sources" (list $source)) $more (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
