@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from engine.definitions import RuleDef
 from engine.diagnostics import WARNING, Diagnostic
-from engine.fields import FieldTable
+from engine.fields import Field, FieldTable
+from engine.output import Template
 from engine.parser import operand_fields
 from engine.plan import Constraints
 from engine.ruleset import Rule
@@ -37,17 +38,31 @@ def conditions(tree: Node, table: FieldTable, rule: RuleDef) -> Iterator[Diagnos
     """Yield the warnings about single comparisons of a rule."""
     for node in walk(tree):
         if isinstance(node, Compare):
-            yield from _deprecated(node.left, table, rule)
+            for ref in _refs(node):
+                yield from _deprecated(table.fields.get(ref.name), ref.at, rule)
             yield from _unsafe_na(node, table, rule)
             for literal in _literals(node):
                 yield from _looks_like_code(literal, node, table, rule)
 
 
-def _deprecated(left: FieldRef | Transform, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
-    row = table.fields.get(left.name) if isinstance(left, FieldRef) else None
-    if row is not None and (row.removed or (row.deprecated and row.get is None and row.path is None)):
+def _deprecated(row: Field | None, at: At, rule: RuleDef) -> Iterator[Diagnostic]:
+    if row is not None and (row.removed or row.deprecated):
         what = "no longer has a value" if row.removed else "is deprecated"
-        yield _warning("deprecated-field", "LOAD_DEPRECATED_ITEM", f"field '{row.name}' {what}", left.at, rule)
+        yield _warning("deprecated-field", "LOAD_DEPRECATED_ITEM", f"field '{row.name}' {what}", at, rule)
+
+
+def outputs(template: Template, rule: RuleDef) -> Iterator[Diagnostic]:
+    """Yield the warnings about a rule's output."""
+    for token in template.tokens:
+        start = rule.output.text.find(token.key)
+        if start >= 0:  # what append_output adds is not the rule's
+            for value in operands(token.value):
+                yield from _deprecated(value.field, At(rule.output, start, start + len(token.key)), rule)
+
+
+def _refs(node: Compare) -> list[FieldRef]:
+    right = node.right if isinstance(node.right, FieldRef | Transform) else None
+    return [*operand_fields(node.left), *(operand_fields(right) if right else ())]
 
 
 def _unsafe_na(node: Compare, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
@@ -105,10 +120,7 @@ def unportable(rule: Rule, table: FieldTable) -> Iterator[Diagnostic]:
     for node in walk(rule.tree):
         if not isinstance(node, Compare):
             continue
-        refs = [*operand_fields(node.left)]
-        if isinstance(node.right, FieldRef | Transform):
-            refs += operand_fields(node.right)
-        for ref in refs:
+        for ref in _refs(node):
             if (row := table.fields.get(ref.name)) is not None and row.own:
                 yield _unportable(f"Falco has no field '{ref.name}'", ref.at, definition)
         row = table.fields.get(node.left.name) if isinstance(node.left, FieldRef) else None

@@ -160,7 +160,7 @@ class _Loader:
         if partial and Reducer(checker.table, {}).reduce(condition) is FALSE:
             return None
         self._settle(definition, here)
-        self._lint(definition, tree, condition, checker)
+        self._lint(definition, tree, condition, output, checker)
         return self._made(definition, source, tree, condition, output, extra)
 
     def _made(
@@ -262,10 +262,12 @@ class _Loader:
             self._checkers[key] = Checker(self.catalog.tables[source], self.catalog, self.report, partial)
         return self._checkers[key]
 
-    def _lint(self, definition: RuleDef, tree: Node, condition: Checked, checker: Checker) -> None:
-        for found in lint.conditions(tree, checker.table, definition):
-            self.report.add(found)
-        for found in lint.too_many_event_types(condition, checker.table, definition):
+    def _lint(self, rule: RuleDef, tree: Node, condition: Checked, output: Template, checker: Checker) -> None:
+        for found in (
+            *lint.conditions(tree, checker.table, rule),
+            *lint.outputs(output, rule),
+            *lint.too_many_event_types(condition, checker.table, rule),
+        ):
             self.report.add(found)
 
     def unused(self) -> None:

@@ -12,7 +12,7 @@ from engine.alert import make_alert
 from engine.times import utc_iso
 from lanner.config import Config, read
 from lanner.outputs.lines import line_writer
-from lanner.service import line_form
+from lanner.outputset import line_form
 from tests.conformance.oracle import path
 from tests.conformance.regressions import Case, all_cases, cases, fired
 from tests.lanner.support import lanner
