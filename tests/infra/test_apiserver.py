@@ -36,6 +36,7 @@ USERS = (
     'admin-token,admin,1,"system:masters"\n'
     'maria-token,maria,2,"platform"\n'
     'pod-token,system:serviceaccount:shop:storefront,3,"system:serviceaccounts,system:serviceaccounts:shop"\n'
+    'lanner-token,system:serviceaccount:lanner:lanner,4,"system:serviceaccounts,system:serviceaccounts:lanner"\n'
 )
 EXPECTED = {
     "Cluster administrator rights given",
