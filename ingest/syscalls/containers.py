@@ -31,7 +31,7 @@ _MATCHERS = (
 )
 _PATTERNS = tuple((name, re.compile(f"{text}$")) for name, text in _MATCHERS if name != "containerd")
 _FREE_FORM = re.compile(dict(_MATCHERS)["containerd"] + "$")
-# Ids of ctr are free text, so a path is only taken for one where nothing else of the host has two levels.
+# Ids of ctr are free text, so a path is only taken for one if it is that of all subsystems and none of systemd's.
 _NOT_NAMESPACES = re.compile(r"/(?:user|system|machine|init|kubepods|docker|lxc|libvirt)(?:[./-]|$)")
 _POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 
@@ -61,7 +61,8 @@ def identify(cgroups: tuple[tuple[str, str], ...]) -> Identity:
             found = pattern.search(path)
             if found is not None:
                 return Identity(next(group for group in found.groups() if group), runtime)
-    return next((Identity(name, "containerd") for path in paths if (name := _free_form(path))), HOST)
+    name = _free_form(cgroups[0][1]) if len({path for _, path in cgroups}) == 1 else ""
+    return Identity(name, "containerd") if name else HOST
 
 
 def _free_form(path: str) -> str:

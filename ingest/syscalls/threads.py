@@ -11,7 +11,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
-from ingest.syscalls.call import Call, Descriptor, Seen, Thread
+from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Seen, Thread
 from ingest.syscalls.containers import Containers, identify
 from ingest.syscalls.interfaces import Interfaces
 from ingest.syscalls.users import Accounts
@@ -211,10 +211,10 @@ class ThreadTable:
         tid, seen = call.tid, call.seen
         thread = self._threads.get(tid)
         if thread is None:
-            thread = self._found(tid, call.time_ns) if self._look_up is not None and tid > 0 else None
+            thread = self._unknown_thread(call)
         elif thread.since_ns > call.time_ns:
             return self.at(tid, call.time_ns)
-        return thread if seen is None else self._take_over(thread, call, seen)
+        return thread if seen is None or tid <= 0 else self._take_over(thread, call, seen)
 
     def exit(self, thread: Thread, time_ns: int, reaper: int = 0) -> Thread:
         """
@@ -258,20 +258,37 @@ class ThreadTable:
 
     # Helpers
 
+    def _unknown_thread(self, call: Call) -> Thread | None:
+        """Return a thread that is not in the table: as its main thread is, or looked up."""
+        if call.tid <= 0:
+            return None
+        main = self._threads.get(call.seen.pid) if call.seen is not None and call.seen.pid != call.tid else None
+        if call.seen is None or main is None or main.exited_ns:
+            return self._found(call.tid, call.time_ns)
+        new = changed(main, call.time_ns, tid=call.tid, start_ns=call.seen.start_ns, vtid=UNKNOWN)
+        new.previous = None
+        return self.put(new)
+
     def _take_over(self, thread: Thread | None, call: Call, seen: Seen) -> Thread:
+        """Return the thread with what the driver saw; another one of this number is replaced."""
         if thread is not None and not same_start(thread.start_ns, seen.start_ns):
             self.reused += 1
-            thread = self._found(call.tid, call.time_ns) if self._look_up is not None else None
+            thread = self._found(call.tid, call.time_ns)
             if thread is not None and not same_start(thread.start_ns, seen.start_ns):
                 thread = None
         if thread is None:
             return self.put(_from_seen(call, seen))
-        facts: dict[str, Any] = {"uid": seen.uid, "gid": seen.gid, "ptid": seen.ptid, "login_uid": seen.login_uid}
-        if seen.comm:
-            facts["comm"] = seen.comm
-        if all(getattr(thread, name) == value for name, value in facts.items()):
+        if (
+            thread.uid == seen.uid
+            and thread.gid == seen.gid
+            and thread.ptid == seen.ptid
+            and thread.login_uid == seen.login_uid
+            and (not seen.comm or thread.comm == seen.comm)
+        ):
             return thread
-        return self.change(thread, call.time_ns, start_ns=seen.start_ns, **facts)
+        facts = {"start_ns": seen.start_ns, "uid": seen.uid, "gid": seen.gid, "ptid": seen.ptid}
+        comm = seen.comm or thread.comm
+        return self.change(thread, call.time_ns, login_uid=seen.login_uid, comm=comm, **facts)
 
     def _found(self, tid: int, time_ns: int) -> Thread | None:
         if self._look_up is None or self._unknown.get(tid, 0) > time_ns or self._budget <= 0:

@@ -76,7 +76,7 @@ class Accounts:
         """
         self._live = live
         self._proc = proc
-        self._databases: dict[str, Database] = {"": Database(f"{proc}/1/root" if live else "")}
+        self._databases: dict[str, Database] = {"": Database(_host_root(proc) if live else "")}
 
     def add_user(self, container: str, uid: int, user: User) -> None:
         """Take a user in, as captures list them."""
@@ -116,6 +116,12 @@ class Accounts:
             found.root = f"{self._proc}/{pid}/root"
         found.refresh(time.monotonic())
         return found
+
+
+def _host_root(proc: str) -> str:
+    """Return the root directory of the host, which is another one than ours where the agent runs in a container."""
+    first = f"{proc}/1/root"
+    return first if os.path.isfile(f"{first}/etc/passwd") else "/"
 
 
 def _changed_ns(path: str) -> int:
