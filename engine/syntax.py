@@ -44,6 +44,7 @@ _EXPECTED = (
     ({"AND"}, "leftover", "expected 'and', 'or' or the end of the condition"),
     ({"COMMA"}, "expected-paren", "expected ',' or ')'"),
     ({"RPAR"}, "expected-paren", "expected ')'"),
+    ({"LPAR"}, "expected-list", "expected a list in parentheses"),
     ({"$END"}, "leftover", "expected nothing more"),
 )
 _OPERATORS = (
