@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import msgspec
 
-from engine.event import Event
+from engine.event import Event, Record
 from engine.index import SourceIndex
 from engine.ruleset import Rule, RuleSet
 
@@ -58,6 +58,11 @@ class Engine:
         if index is None:
             return []
         return index.scan(events, self.failures, Match)
+
+    def admits(self, source: str, head: Record) -> bool:
+        """Tell whether some rule could match an event with such a head, as ``Event.head`` has it."""
+        index = self._sources.get(source)
+        return index is not None and index.admits(head)
 
     def index(self, source: str) -> SourceIndex | None:
         """Return the index of a source; None when no rule is for it."""

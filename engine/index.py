@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, cast
 
-from engine.event import Event
+from engine.event import Event, Record
 from engine.fields import FieldTable
 from engine.generate import Function, generate
 from engine.plan import Allowed, Constraints, Reducer, ValueClass, classes, mentioned
@@ -107,6 +107,19 @@ class SourceIndex:
             return []
         failed = partial(self._one_by_one, failures=failures)
         return cast("list[Any]", self._scan(events, self._root, failed, match))
+
+    def admits(self, head: Record) -> bool:
+        """Tell whether some rule could match an event with such a head."""
+        node = self._root
+        for name in self.keys:
+            path = self.table.fields[name].path
+            if path is None or not isinstance(node, Branch):
+                break
+            value: Any = head
+            for key in path:
+                value = value.get(key) if isinstance(value, dict) else None
+            node = node[value]
+        return node is not None
 
     def _one_by_one(self, event: Event, failures: Counter[str]) -> Sequence[Rule]:
         """Evaluate each rule alone, so that the one whose field fails costs only itself."""

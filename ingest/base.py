@@ -1,11 +1,12 @@
 """What a source gives to the pipeline: batches of events, each with a way to settle it; all that ``lanner`` sees."""
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.event import Event
+from engine.event import Event, Record
 
 
 async def _nothing() -> None:
@@ -14,6 +15,26 @@ async def _nothing() -> None:
 
 async def _nothing_failed(reason: str) -> None:
     return None
+
+
+class Sifted(Sequence[Event]):
+    """
+    Events of one source that are made when they are asked for, each time anew.
+
+    Attributes:
+        source: Event source of all of them.
+    """
+
+    source: str
+
+    @abstractmethod
+    def candidates(self, admits: Callable[[str, Record], bool]) -> list[tuple[int, Event]]:
+        """
+        Return the events that some rule could match, each with its place among all, from 0.
+
+        Args:
+            admits: Tells for source and head of an event whether that is so; equal functions answer equally.
+        """
 
 
 @dataclass(slots=True)

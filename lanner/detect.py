@@ -10,6 +10,7 @@ from engine.alert import Alert, make_alert
 from engine.evaluate import Engine, Match
 from engine.event import Event
 from engine.priority import Priority
+from ingest.base import Sifted
 
 _SOURCE = attrgetter("source")
 _log = logging.getLogger("lanner.detect")
@@ -17,7 +18,7 @@ _log = logging.getLogger("lanner.detect")
 
 def by_source(events: Sequence[Event]) -> Counter[str]:
     """Count events by their source."""
-    return Counter(map(_SOURCE, events))
+    return Counter({events.source: len(events)}) if isinstance(events, Sifted) else Counter(map(_SOURCE, events))
 
 
 @dataclass(slots=True)
@@ -57,13 +58,23 @@ class Detector:
 
     def alerts(self, events: Sequence[Event]) -> list[Alert]:
         """Return the alerts that events raise, in order; ``count`` both once the alerts are safe."""
-        for number, event in enumerate(events, self._number + 1):
-            event.num = number
-        self._number += len(events)
-        matches = self.engine.evaluate_batch(events)
+        matches = self.engine.evaluate_batch(self._numbered(events))
         if self.engine.failures:
             self._take_failures()
         return [alert for match in matches if (alert := self._alert(match))]
+
+    def _numbered(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Give events their numbers; return those that a rule could match."""
+        first = self._number + 1
+        self._number += len(events)
+        if isinstance(events, Sifted):
+            candidates = events.candidates(self.engine.admits)
+            for place, event in candidates:
+                event.num = first + place
+            return [event for _, event in candidates]
+        for number, event in enumerate(events, first):
+            event.num = number
+        return events
 
     def count(self, seen: Mapping[str, int], alerts: Sequence[Alert]) -> None:
         """Count events, by source, and their alerts: those of a batch that goes back come again."""

@@ -62,7 +62,8 @@ class Pipeline:
         try:
             _stamp(batch.events)
             for start in range(0, number, _SLICE):
-                alerts += self._detector.alerts(batch.events[start : start + _SLICE])
+                part = batch.events if number <= _SLICE else batch.events[start : start + _SLICE]
+                alerts += self._detector.alerts(part)
                 if start + _SLICE < number:
                     await asyncio.sleep(0)
         except asyncio.CancelledError:

@@ -9,20 +9,21 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import web
 
-from ingest.base import Batch, Decoded, Health, SourceError
+from engine.event import Event, Receipt
+from ingest.base import Batch, Health, SourceError
 from ingest.k8saudit.auth import Token, token_of
-from ingest.k8saudit.glance import note
+from ingest.k8saudit.glance import Sieve, note_all, outline
 from ingest.k8saudit.listener import Listener, ListenOptions
 from ingest.k8saudit.record import SOURCE
 from ingest.k8saudit.repeats import Repeats, Settled
 from ingest.k8saudit.replay import Replay
-from ingest.k8saudit.shapes import IGNORED, decode
+from ingest.k8saudit.shapes import IGNORED, MAX_EVENT_BYTES, MAX_ITEMS, decode
 from ingest.k8saudit.spool import Spooled, SpoolFull, SpoolOptions
 from ingest.k8saudit.tls import client_names
 
@@ -77,6 +78,10 @@ class _Refused(Exception):
         self.retry_after, self.close = retry_after, close
 
 
+_Found = tuple[Sequence[Event], Sequence[tuple[str, str]]]
+"""The usable events of a body, and for each part that is not usable the reason in one word and in many."""
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """
@@ -85,6 +90,7 @@ class _Waiting:
     Attributes:
         body: Bytes; a large one is decoded ahead, away from the loop.
         settled: How its batch ended.
+        found: What a large one held.
         rejected: Number of entries that were not usable, once decoded.
         refused: What to answer when nothing was.
     """
@@ -93,7 +99,7 @@ class _Waiting:
     origin: str
     body: bytes
     settled: Settled
-    decoded: Decoded | None = None
+    found: _Found | None = None
     rejected: int = 0
     refused: _Refused | None = None
 
@@ -122,6 +128,7 @@ class WebhookSource:
         self._listener = Listener(options.listen, self.counters)
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._pending: set[Settled] = set()
+        self._sieve = Sieve()
         self._repeats = Repeats()
         self._replay = Replay(options.spool, self._replayed) if options.spool.path else None
         self._held = 0
@@ -348,11 +355,19 @@ class WebhookSource:
             raise self._overloaded("too many bytes wait to be evaluated")
         self._held += size
 
-    def _usable(self, decoded: Decoded) -> int:
-        """Count what was decoded; return how many entries were not usable, or refuse if none was."""
-        self.counters["events"] += len(decoded.events)
+    def _found(self, body: bytes, origin: str) -> _Found:
+        receipt = Receipt(time.time_ns())
+        seen = outline(body, origin, receipt, self._sieve) if len(body) <= MAX_EVENT_BYTES else None
+        if seen is not None and len(seen) <= MAX_ITEMS:
+            return seen, ()
+        decoded = decode(body, origin)
+        return decoded.events, decoded.skipped
+
+    def _usable(self, events: Sequence[Event], skipped: Iterable[tuple[str, str]]) -> int:
+        """Count what was found; return how many entries were not usable, or refuse if none was."""
+        self.counters["events"] += len(events)
         rejected = []
-        for slug, detail in decoded.skipped:
+        for slug, detail in skipped:
             if slug in IGNORED:
                 self.counters[f"records_ignored:{slug}"] += 1
             else:
@@ -361,7 +376,7 @@ class WebhookSource:
         if not rejected:
             return 0
         slug, detail = rejected[0]
-        if not decoded.events:
+        if not events:
             raise _Refused(400, slug, detail)
         self._warn(slug, f"{len(rejected)} entries of a request were left out, the first: {detail}")
         return len(rejected)
@@ -369,8 +384,8 @@ class WebhookSource:
     async def _enqueue(self, cluster: str, origin: str, body: bytes) -> _Waiting:
         """Have a request evaluated; its bytes, which count as held already, do so until it is settled."""
         size = len(body)
-        decoded = await asyncio.to_thread(decode, body, origin) if size >= _IN_THREAD else None
-        waiting = _Waiting(cluster, origin, body, asyncio.get_running_loop().create_future(), decoded)
+        found = await asyncio.to_thread(self._found, body, origin) if size >= _IN_THREAD else None
+        waiting = _Waiting(cluster, origin, body, asyncio.get_running_loop().create_future(), found)
 
         def release(_settled: Settled) -> None:
             self._held -= size
@@ -384,7 +399,7 @@ class WebhookSource:
     def _opened(self, waiting: _Waiting) -> Batch | None:
         """Return the batch of a request; without events there is none, and nothing to wait for."""
         self.counters["bytes"] += len(waiting.body)
-        decoded, settled = waiting.decoded, waiting.settled
+        settled = waiting.settled
 
         def settle(reason: str) -> None:
             if not settled.done():
@@ -396,22 +411,22 @@ class WebhookSource:
         async def nack(reason: str) -> None:
             settle(reason or "the pipeline gave no reason")
 
+        events: Sequence[Event] = ()
         try:
-            decoded = decoded or decode(waiting.body, waiting.origin)
-            waiting.rejected = self._usable(decoded)
+            events, skipped = waiting.found or self._found(waiting.body, waiting.origin)
+            waiting.rejected = self._usable(events, skipped)
         except _Refused as refused:
             waiting.refused = refused
         except Exception:
             log.exception("%s: a request could not be decoded", self.name)
             waiting.refused = _Refused(500, "internal-error", "internal error")
-        waiting.decoded, waiting.body = None, b""
-        if not decoded or not decoded.events:
+        waiting.found, waiting.body = None, b""
+        if not events:
             settle("")
             return None
         if waiting.cluster:
-            for event in decoded.events:
-                note(event, "cluster_name", waiting.cluster)
-        return Batch(decoded.events, ack, nack, independent=True)
+            note_all(events, "cluster_name", waiting.cluster)
+        return Batch(events, ack, nack, independent=True)
 
     async def _wait(self, settled: Settled, request: web.Request, cluster: str, body: bytes) -> None:
         await asyncio.wait((settled,), timeout=self._options.ack_timeout)

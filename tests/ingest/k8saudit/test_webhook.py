@@ -324,7 +324,7 @@ async def test_a_fault_of_ours_is_answered_500_without_its_traceback(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(webhook, "decode", fail)
+    monkeypatch.setattr(webhook, "outline", fail)
     async with receiver() as running:
         answer = await running.post(GOOD)
 
