@@ -10,7 +10,7 @@ import yaml
 
 from lanner.errors import ConfigError
 from lanner.settings import Reader
-from lanner.yamltree import overridden_key, override, pairs, parse
+from lanner.yamltree import NO_FILE, overridden_key, override, pairs, parse
 
 ENVIRONMENT = "LANNER_CONFIG"
 DEFAULT_PATH = "/etc/lanner/lanner.yaml"
@@ -69,7 +69,7 @@ def main_file(path: str | None) -> tuple[str, str]:
         ConfigError: It cannot be read.
     """
     if not path and not is_there():
-        return "", "no configuration file"
+        return "", NO_FILE
     path = path or os.environ.get(ENVIRONMENT) or DEFAULT_PATH
     return read_text(path), path
 

@@ -15,6 +15,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.evaluate import Engine
@@ -32,13 +33,16 @@ from lanner.errors import Exit
 from lanner.hostname import hostname
 from lanner.outbox import Outbox
 from lanner.outputs.base import Output
+from lanner.outputs.leaving import leaving
 from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
 from lanner.sources import SourceStartError
 from lanner.statedir import state_directory
+from lanner.summary import counted
 
 _log = logging.getLogger("lanner.service")
 
+_SOURCES_SHARE, _CONSUMERS_SHARE = 0.7, 0.8  # of the grace; the rest is for the outputs
 _SAME_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both say what is one wish
 
 
@@ -60,10 +64,10 @@ async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:
     counters: Counter[str] = Counter()
     detector = Detector(Engine(ruleset, config.rule_matching), hostname())
     _spare_collector()
-    stopping = asyncio.Event()
+    stopping, grace = asyncio.Event(), _Grace(config.shutdown_grace)
     with _signals(stopping):
-        async with _custody(config, counters, stopping) as custody, watching(config.enrichment):
-            status = await _run_sources(config, Pipeline(detector, custody), custody, stopping)
+        async with _custody(config, counters, grace) as custody, watching(config.enrichment):
+            status = await _run_sources(config, Pipeline(detector, custody), custody, stopping, grace)
     return status, detector.tally
 
 
@@ -74,10 +78,26 @@ def _spare_collector() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
+@dataclass(slots=True)
+class _Grace:
+    """The seconds that sources, and outputs after them, have together for their end."""
+
+    seconds: float
+    _began: float = 0.0
+
+    def begin(self) -> None:
+        """Let it run from now on."""
+        self._began = time.monotonic()
+
+    def left(self, share: float = 1.0) -> float:
+        """Return how many seconds of a share of it are left."""
+        return max(0.0, share * self.seconds - (time.monotonic() - self._began))
+
+
 @contextlib.asynccontextmanager
-async def _custody(config: Config, counters: Counter[str], stopping: asyncio.Event) -> AsyncIterator[Custody]:
+async def _custody(config: Config, counters: Counter[str], grace: _Grace) -> AsyncIterator[Custody]:
     """Open outputs and outbox; at the end, let what is held go out."""
-    outputs = make_outputs(config, counters)
+    outputs = leaving(make_outputs(config, counters), counters)
     async with contextlib.AsyncExitStack() as opened:
         for output in outputs:
             await output.start()
@@ -86,9 +106,9 @@ async def _custody(config: Config, counters: Counter[str], stopping: asyncio.Eve
         try:
             yield custody
         finally:
-            left = await custody.close(config.shutdown_grace)
+            left = await custody.close(grace.left())
             if left:
-                _log.warning("%d alerts are left in the outbox; they go out at the next start", left)
+                _log.warning("%s left in the outbox, to go out at the next start", counted(left, "alert"))
 
 
 def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[str]) -> Custody:
@@ -99,7 +119,9 @@ def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[s
     return Durable(outbox, outputs, counters)
 
 
-async def _run_sources(config: Config, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event) -> Exit:
+async def _run_sources(
+    config: Config, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event, grace: _Grace
+) -> Exit:
     sources = make_sources(config)
     for configured in config.sources:
         for note in configured.notes:
@@ -114,10 +136,16 @@ async def _run_sources(config: Config, pipeline: Pipeline, custody: Custody, sto
         _log.info("running: %s", ", ".join(source.name for source in sources))
         await _until_end(consumers, custody, stopping)
     finally:
-        await _stop(started, consumers, config.shutdown_grace)
+        grace.begin()
+        await _stop(started, consumers, grace)
         for name, counters in (*((source.name, source.counters) for source in started), ("batches", pipeline.counters)):
             _log.info("%s: %s", name, ", ".join(f"{what} {count}" for what, count in sorted(counters.items())) or "-")
-    return Exit.SOURCE if _failed(consumers) else Exit.OK
+    if _failed(consumers):
+        return Exit.SOURCE
+    if custody.closed.is_set():
+        _log.error("ended, as no output is left that takes alerts")
+        return Exit.OUTPUT
+    return Exit.OK
 
 
 async def _start(source: Source) -> None:
@@ -141,14 +169,14 @@ async def _until_end(consumers: Sequence["asyncio.Task[None]"], custody: Custody
             end.cancel()
 
 
-async def _stop(sources: Sequence[Source], consumers: Sequence["asyncio.Task[None]"], grace: float) -> None:
+async def _stop(sources: Sequence[Source], consumers: Sequence["asyncio.Task[None]"], grace: _Grace) -> None:
     """Stop all sources; what they have begun is still evaluated and settled meanwhile."""
-    began = time.monotonic()
-    for result in await asyncio.gather(*(source.stop(grace) for source in sources), return_exceptions=True):
+    seconds = grace.left(_SOURCES_SHARE)
+    for result in await asyncio.gather(*(source.stop(seconds) for source in sources), return_exceptions=True):
         if isinstance(result, Exception):
             _log.error("a source did not stop in order: %s", result)
     if consumers:
-        _, late = await asyncio.wait(consumers, timeout=max(1.0, grace - (time.monotonic() - began)))
+        _, late = await asyncio.wait(consumers, timeout=grace.left(_CONSUMERS_SHARE))
         for consumer in late:
             consumer.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -9,6 +9,9 @@ import yaml
 
 from lanner.errors import ConfigError
 
+NO_FILE = "no configuration file"
+"""Stands for it where there is none."""
+
 COMMAND_LINE = "-o"
 """Stands for the file name in the marks of nodes that come from the command line."""
 
@@ -37,9 +40,9 @@ def parse(text: str, name: str) -> yaml.MappingNode:
 
 
 def place(node: yaml.Node) -> str:
-    """Return where a node stands, ``file:line``."""
+    """Return where a node stands, ``file:line``; what is in no file has no lines."""
     name = node.start_mark.name
-    return name if name.startswith(COMMAND_LINE) else f"{name}:{node.start_mark.line + 1}"
+    return name if name.startswith((COMMAND_LINE, NO_FILE)) else f"{name}:{node.start_mark.line + 1}"
 
 
 def plain(node: yaml.Node) -> Any:

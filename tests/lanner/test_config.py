@@ -187,7 +187,7 @@ def test_without_any_file_the_command_line_may_say_it_all(monkeypatch: pytest.Mo
     monkeypatch.setattr(configfiles, "DEFAULT_PATH", str(tmp_path / "none"))
     monkeypatch.delenv("LANNER_CONFIG", raising=False)
     assert config.load(None, ["sources[].type=k8saudit"]).sources[0].type == "k8saudit"
-    with pytest.raises(ConfigError, match="no configuration file"):
+    with pytest.raises(ConfigError, match="\nno configuration file: sources: no source is configured"):
         config.load(None)
 
 

@@ -1,7 +1,8 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from engine.priority import Priority
 from lanner.errors import OutputError
 from lanner.outputs.base import OutputClosed
 from lanner.outputs.file import FileOutput
+from lanner.outputs.leaving import leaving
 from lanner.outputs.lines import LineForm, line_writer
 from lanner.outputs.stdout import StdoutOutput
 from tests.lanner.support import alert
@@ -154,3 +156,37 @@ async def test_a_reader_that_does_not_read_holds_up_nobody_else(monkeypatch: pyt
         assert len(await asyncio.to_thread(other.read, 1_000_000)) == 1_000_000
         await delivery
         await output.close()
+
+
+class Leaver:
+    """An output whose reader leaves after some deliveries."""
+
+    def __init__(self, name: str, after: int) -> None:
+        self.name, self.after = name, after
+        self.taken: list[str] = []
+
+    async def start(self) -> None:
+        pass
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        if not self.after:
+            raise OutputClosed(f"{self.name} was closed")
+        self.after -= 1
+        self.taken += [one.uid for one in alerts]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_the_reader_of_one_output_may_leave_but_not_that_of_the_last() -> None:
+    counters: Counter[str] = Counter()
+    first, second = leaving([Leaver("first", 1), Leaver("second", 2)], counters)
+    for _ in range(2):
+        await first.deliver([alert(1)])
+        await second.deliver([alert(1)])
+    assert counters == {"alerts_dropped:first": 1}
+    with pytest.raises(OutputClosed, match="second was closed"):
+        await second.deliver([alert(1)])
+    with pytest.raises(OutputClosed, match="second was closed"):  # and the alerts stay in custody
+        await second.deliver([alert(1)])
+    assert counters == {"alerts_dropped:first": 1}

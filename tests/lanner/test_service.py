@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lanner import service
 from tests.lanner.support import ROOT, RULES, SAMPLES, audit_event, command, environment, lanner
 
 
@@ -130,7 +131,7 @@ def test_an_output_that_is_stuck_does_not_keep_the_service_from_ending(tmp_path:
     assert running.post(*(audit_event(number=n) | {"user": {"username": "u" * 3000}} for n in range(60))) == 200
     assert running.end() == 0
     os.close(stuck)
-    assert "60 alerts are left in the outbox" in running.log.read_text()
+    assert "60 alerts left in the outbox" in running.log.read_text()
 
 
 def test_a_file_output_that_is_down_is_tried_again(tmp_path: Path) -> None:
@@ -149,12 +150,26 @@ def test_a_file_output_that_is_down_is_tried_again(tmp_path: Path) -> None:
     assert len(target.read_text().splitlines()) == 1
 
 
-def test_a_reader_that_leaves_ends_the_service(running: Running) -> None:
+def test_a_reader_that_leaves_costs_only_its_output(running: Running) -> None:
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+    for number in range(3):
+        assert running.post(audit_event(number=number)) == 200
+    assert running.end() == 0
+    assert len(running.found()) == 3
+    told = running.log.read_text()
+    assert told.count("standard output was closed by its reader; the service goes on with file") == 1
+    assert "left in the outbox" not in told
+
+
+def test_the_last_reader_that_leaves_ends_the_service_with_an_error(tmp_path: Path) -> None:
+    running = Running(tmp_path, file_output={"enabled": False})
     assert running.process.stdout is not None
     running.process.stdout.close()
     assert running.post(audit_event(number=1)) == 200
-    assert running.process.wait(60) == 0
-    assert "1 alerts are left in the outbox" in running.log.read_text()
+    assert running.process.wait(60) == 5
+    assert "no output is left that takes alerts" in running.log.read_text()
+    assert "1 alert left in the outbox" in running.log.read_text()
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -238,3 +253,19 @@ def test_a_bucket_is_read_to_its_end(tmp_path: Path) -> None:
         server.stop()
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == sorted(lanner("scan", samples).stdout.splitlines())
+
+
+async def test_sources_and_outputs_share_one_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(service.time, "monotonic", lambda: now)
+
+    class Slow:
+        async def stop(self, grace: float) -> None:
+            nonlocal now
+            now += grace
+
+    grace = service._Grace(10.0)
+    grace.begin()
+    await service._stop([Slow()], [], grace)  # type: ignore[list-item]
+    assert now == 1007.0
+    assert grace.left() == 3.0
