@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from engine.event import Event
 from engine.fields import Field, FieldTable, table
+from ingest.kubernetes.cluster import HERE
 from ingest.syscalls import events
 from ingest.syscalls.event_fields import EVENT_FIELDS
 from ingest.syscalls.event_values import event_getters, native_getter
 from ingest.syscalls.file_fields import FD_FIELDS, PATH_FIELDS
 from ingest.syscalls.file_values import FILE_GETTERS
 from ingest.syscalls.host_event import SOURCE
+from ingest.syscalls.pods import pod_fields, retired_getters
 from ingest.syscalls.process_fields import PROCESS_FIELDS, THREAD_FIELDS
 from ingest.syscalls.process_values import PROCESS_GETTERS
 from ingest.syscalls.removed_fields import REMOVED_FIELDS
@@ -27,6 +29,7 @@ def syscall_table(common: Iterable[Field]) -> FieldTable:
         _numbered(common),
         _answered(rows),
         _raw_arguments(),
+        pod_fields(HERE),
         REMOVED_FIELDS,
         discriminators=("evt.type",),
         aliases={"syscall.type": "evt.type"},
@@ -45,6 +48,7 @@ def _number(event: Event) -> int:
 
 def _answered(rows: Iterable[Field]) -> Iterable[Field]:
     getters = {**event_getters(), **PROCESS_GETTERS, **FILE_GETTERS, **WORKLOAD_GETTERS}
+    getters |= retired_getters(HERE)
     return (replace(row, get=getters[row.name]) if row.name in getters else row for row in rows)
 
 

@@ -153,6 +153,9 @@ FD_FIELDS = (
     ),
     Field("fd.is_upper_layer", BOOL, "True when the file sits in the writable overlayfs layer."),
     Field("fd.is_lower_layer", BOOL, "True when the file sits in the read-only overlayfs layer."),
+    Field(
+        "fd.realpath", STRING, "Path of the file as the kernel resolved it, links followed; live events only.", own=True
+    ),
     Field("fdlist.nums", STRING, "Comma-separated descriptor numbers watched by poll or ppoll."),
     Field("fdlist.names", STRING, "Comma-separated names of the descriptors watched by poll or ppoll."),
     Field("fdlist.cips", STRING, "Comma-separated client addresses of the polled sockets."),

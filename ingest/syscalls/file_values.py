@@ -104,6 +104,13 @@ def _file_name(fd: Descriptor) -> str | None:
     return fd.name.rpartition("/")[2] if fd.typechar == "f" else None
 
 
+def _real_path(event: HostEvent) -> str | None:
+    call = event.record
+    if call.fd is not None and call.fd.real_path:
+        return call.fd.real_path
+    return call.extra.get("fd.realpath") if call.extra is not None else None
+
+
 # Ends of sockets
 
 
@@ -379,6 +386,7 @@ FILE_GETTERS: dict[str, Getter] = {
     "fd.types": _types,
     "fd.is_upper_layer": _known(lambda fd: fd.upper_layer),
     "fd.is_lower_layer": _known(lambda fd: fd.lower_layer),
+    "fd.realpath": _real_path,
     "fdlist.nums": _each_polled(lambda num, _fd: str(num)),
     "fdlist.names": _each_polled(lambda _num, fd: fd.name if fd is not None else "<NA>"),
     "fdlist.cips": _polled_end(_client, _ip_text),
