@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from engine.diagnostics import WARNING, Diagnostic, Report, Span
 from engine.fields import Arg, Field, FieldCatalog, FieldTable, Match, Type
 from engine.patterns import BadPattern, Predicate, pmatch, regex
-from engine.similar import near
+from engine.similar import MAX_HINTS, near
 from engine.syntax import CODE
 from engine.transformers import TRANSFORMERS, Transformer
 from engine.tree import (
@@ -49,6 +49,7 @@ from engine.typed import (
     operands,
 )
 from engine.values import BadLiteral, Constant, hex_bytes, parse_constant
+from engine.words import ORDERS
 
 UNKNOWN = frozenset({"unknown-field", "unknown-event-type", "bad-output"})
 """Slugs that ``skip-if-unknown-filter`` turns into a warning."""
@@ -62,7 +63,7 @@ _OPERATORS: dict[str, frozenset[Type]] = {
     "!=": _EVERY,
     "in": _EVERY,
     "intersects": _EVERY,
-    **dict.fromkeys(("<", "<=", ">", ">="), NUMERIC | {Type.STRING}),
+    **dict.fromkeys(ORDERS, NUMERIC | {Type.STRING}),
     **dict.fromkeys(("contains", "startswith", "endswith"), frozenset({Type.STRING, Type.BYTES})),
     **dict.fromkeys(("icontains", "glob", "iglob", "regex", "pmatch"), frozenset({Type.STRING})),
     **dict.fromkeys(("bcontains", "bstartswith"), frozenset({Type.BYTES})),
@@ -84,8 +85,6 @@ _HOLDS = {
 
 _LONGEST = 500
 """Characters of a field's name with the dotted words after it."""
-_HINTS = 100
-"""Findings after which mistyped names are no longer compared with the known ones, which takes time."""
 
 
 class Rejected(Exception):
@@ -210,7 +209,7 @@ class Checker:
 
     def like(self, name: str) -> str:
         """Return "did you mean" with the field most like a mistyped one; "" for none."""
-        found = self.table.near(name) if len(self.report.diagnostics) < _HINTS else None
+        found = self.table.near(name) if len(self.report.diagnostics) < MAX_HINTS else None
         return f"did you mean '{found}'?" if found else ""
 
     def _unknown(self, ref: FieldRef, elsewhere: str) -> Rejected:

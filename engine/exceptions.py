@@ -19,18 +19,13 @@ from engine.items import (
     sequence,
 )
 from engine.similar import near
+from engine.words import EQUALITIES, LIST_OPS, MODIFIERS, ORDERS, WORD_OPS
 from engine.yamlnodes import MappingNode, Node, ScalarNode, SequenceNode
 
 _KEYS = ("name", "fields", "comps", "values")
-_LIST_OPS = ("in", "pmatch", "intersects")
-_WORD_OPS = (
-    *("contains", "icontains", "bcontains", "startswith", "bstartswith", "endswith"),
-    *("glob", "iglob", "regex"),
-)
-_EQUALITY = ("=", "==", "!=")
-_MODIFIED = tuple(f"{op} {how}" for op in (*_EQUALITY, *_WORD_OPS) for how in ("oneof", "anyof", "allof"))
-_COMPS = (*_EQUALITY, "<", "<=", ">", ">=", *_WORD_OPS, *_LIST_OPS, *_MODIFIED)
-_SINGLE_COMPS = (*_LIST_OPS, *_MODIFIED)
+_MODIFIED = tuple(f"{op} {how}" for op in (*EQUALITIES, "==", *WORD_OPS) for how in MODIFIERS)
+_COMPS = (*EQUALITIES, "==", *ORDERS, *WORD_OPS, *LIST_OPS, *_MODIFIED)
+_SINGLE_COMPS = (*LIST_OPS, *_MODIFIED)
 
 Row = tuple[Scalar | tuple[Scalar, ...], ...]
 

@@ -12,6 +12,7 @@ from engine.event import Event
 from engine.generate import comparison, value_getter
 from engine.output import shown_value
 from engine.typed import All, Checked, Const, Either, FieldValue, Negation, Shared, Test, TransformValue, operands
+from engine.words import LIST_OPS
 
 MAX_SHOWN = 200
 
@@ -108,7 +109,7 @@ def _composed(node: Test) -> str:
         return f"{node.left.key} {node.op} {right}"
     values = ", ".join(str(value) if isinstance(value, str | int | float) else "..." for value in node.constants)
     values = values if len(values) <= MAX_SHOWN else f"{values[:MAX_SHOWN]}..."
-    listed = node.modifier or node.op in ("in", "intersects", "pmatch")
+    listed = node.modifier or node.op in LIST_OPS
     return " ".join(filter(None, (node.left.key, node.op, node.modifier, f"({values})" if listed else values)))
 
 

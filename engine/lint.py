@@ -17,6 +17,7 @@ from engine.ruleset import Rule
 from engine.transformers import TRANSFORMERS
 from engine.tree import At, Compare, FieldRef, Literal, Node, Transform, Values, walk
 from engine.typed import Checked, operands
+from engine.words import EQUALITIES, LIST_OPS
 
 NA = "<NA>"
 MANY_EVENT_TYPES = 100
@@ -67,7 +68,7 @@ def _refs(node: Compare) -> list[FieldRef]:
 
 def _unsafe_na(node: Compare, table: FieldTable, rule: RuleDef) -> Iterator[Diagnostic]:
     row = table.fields.get(node.left.name) if isinstance(node.left, FieldRef) else None
-    if row is None or not row.not_na or node.op not in ("=", "!=", "in", "intersects", "pmatch"):
+    if row is None or not row.not_na or node.op not in (*EQUALITIES, *LIST_OPS):
         return
     for literal in _literals(node):
         if literal.value == NA:

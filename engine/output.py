@@ -20,6 +20,7 @@ from engine.parser import parse_left
 from engine.syntax import ParseFailure
 from engine.tree import At, FieldRef, Transform
 from engine.typed import FieldValue, TransformValue, operands
+from engine.words import QUOTED_OR_PAREN
 
 CODE = "LOAD_ERR_COMPILE_OUTPUT"
 ABSENT = "<NA>"
@@ -163,7 +164,6 @@ def _typed_scalar(value: Any, kind: Type) -> Any:
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+")
 _ARGUMENT = re.compile(r"""\[(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|[^\]\["'\s]+)\]""", re.DOTALL)
 _CALL = re.compile(r"[a-z0-9]+\(")
-_QUOTED_OR_PAREN = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|["'].*|[()]""", re.DOTALL)
 _WIDTH = re.compile(r"[0-9]*")
 MAX_WIDTH = 4096
 """Characters that all widths of an output may ask for together."""
@@ -237,7 +237,7 @@ class _Reader:
 
     def _call(self, start: int) -> tuple[FieldValue | TransformValue, int]:
         depth = 0
-        for found in _QUOTED_OR_PAREN.finditer(self.text.text, start):
+        for found in QUOTED_OR_PAREN.finditer(self.text.text, start):
             depth += {"(": 1, ")": -1}.get(found[0], 0)
             if depth == 0 and found[0] == ")":
                 selector = _ARGUMENT.match(self.text.text, found.end())

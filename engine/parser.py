@@ -32,6 +32,7 @@ from engine.tree import (
     Values,
     below,
 )
+from engine.words import QUOTED_OR_PAREN
 
 MAX_DEPTH = 200
 """Nested parentheses a condition may have (upstream stops at about as many, spec: rule-language 1.2)."""
@@ -233,13 +234,10 @@ def _machine() -> tuple[Lark, _Builder]:
     return cast("tuple[Lark, _Builder]", _local.machine)
 
 
-_PARENS = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|["'].*|[()]""", re.DOTALL)
-
-
 def _parens(text: SourceText) -> int:
     """Count how deep parentheses are nested, so that what is too deep is told before it is parsed."""
     depth = deepest = 0
-    for found in _PARENS.finditer(text.text):
+    for found in QUOTED_OR_PAREN.finditer(text.text):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
         deepest = max(deepest, depth)
         if depth > MAX_DEPTH:

@@ -13,7 +13,7 @@ from engine.diagnostics import Diagnostic, Report, Span
 from engine.lists import VALIDATE, Lists, Unresolved, constant, has_blank, whole
 from engine.order import dependencies_first, loop
 from engine.parser import parse_condition, parse_left, parse_value, parse_values
-from engine.similar import near
+from engine.similar import MAX_HINTS, near
 from engine.syntax import CODE, ParseFailure
 from engine.tree import (
     MAX_LEVELS,
@@ -33,12 +33,10 @@ from engine.tree import (
     operand_levels,
     walk,
 )
+from engine.words import LIST_OPS
 
 MAX_NODES = 50_000
 """Comparisons that a condition may have after macros are written out; macros of macros grow without bound."""
-_HINTS = 100
-"""Findings after which mistyped names are no longer compared with the known ones, which takes time."""
-LIST_OPS = frozenset({"in", "intersects", "pmatch"})
 
 
 @dataclass(slots=True)
@@ -168,7 +166,7 @@ class Resolver:
             return f"macro '{name}' uses itself", f"take '{name}' out of it"
         if name in self.collection.macros:
             return f"macro '{name}' is defined after the macro that uses it", "define it before, or in an earlier file"
-        hint = near(name, self.collection.macros) if len(self.report.diagnostics) < _HINTS else ""
+        hint = near(name, self.collection.macros) if len(self.report.diagnostics) < MAX_HINTS else ""
         hint = hint or "define it here, or give the file that defines it as well"
         if name in self.lists:
             hint = f"'{name}' is a list; lists stand on the right of 'in', 'intersects' or 'pmatch'"

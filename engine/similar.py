@@ -5,6 +5,8 @@ from collections.abc import Collection
 
 _LONG_NAME = 120
 _MANY_NAMES = 1000
+MAX_HINTS = 100
+"""Findings after which mistyped names are no longer compared with the known ones, which takes time."""
 
 
 def near(word: str, known: Collection[str]) -> str:

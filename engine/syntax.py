@@ -12,7 +12,9 @@ from lark.exceptions import UnexpectedInput
 
 from engine.diagnostics import Diagnostic, SourceText
 from engine.similar import near
+from engine.transformers import TRANSFORMERS
 from engine.tree import At
+from engine.words import MODIFIERS, OPERATORS, QUOTED_OR_PAREN
 
 CODE = "LOAD_ERR_COMPILE_CONDITION"
 
@@ -47,14 +49,8 @@ _EXPECTED = (
     ({"LPAR"}, "expected-list", "expected a list in parentheses"),
     ({"$END"}, "leftover", "expected nothing more"),
 )
-_OPERATORS = (
-    *("=", "!=", "<", "<=", ">", ">=", "exists", "in", "intersects", "pmatch", "contains", "icontains", "startswith"),
-    *("endswith", "glob", "iglob", "regex", "bcontains", "bstartswith"),
-)
-_TRANSFORMERS = ("tolower", "toupper", "b64", "basename", "len", "join", "concat", "getopt")
-_CALL = "|".join(_TRANSFORMERS)
-_KEYWORDS = frozenset({"and", "or", "not", "val", "oneof", "anyof", "allof", *_OPERATORS, *_TRANSFORMERS})
-_OPENS = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'|[()]""", re.DOTALL)
+_CALL = "|".join(TRANSFORMERS)
+_KEYWORDS = frozenset({"and", "or", "not", "val", *OPERATORS, *MODIFIERS, *TRANSFORMERS})
 _WORD = re.compile(r"[A-Za-z0-9_.]+|[^ \t\r\n\b]?")
 _NEAR = 200
 """Characters after an error that hints look at."""
@@ -118,7 +114,7 @@ _HINTS = (
     ("leftover", "IDENT", "exists", "", "'exists' stands after the field"),
     ("leftover", "IDENT", "val", r"\(", "val() stands on the right of an operator"),
     ("leftover", "IDENT", _CALL, r"\(", "no blank may stand before the '(' of {last}()"),
-    ("leftover", "IDENT", "", r"\(", "transformers are " + ", ".join(_TRANSFORMERS)),
+    ("leftover", "IDENT", "", r"\(", "transformers are " + ", ".join(TRANSFORMERS)),
     ("leftover", "IDENT", "", "-", "names have letters, digits and '_'"),
     ("leftover", "IDENT", "", "[=!<>]", "'{last}' is no field: the name of a field has a dot"),
     ("leftover", "IDENT", "", "[A-Za-z]", "put 'and' or 'or' between, or an operator after a field"),
@@ -203,7 +199,7 @@ def _shown(found: str) -> str:
 def _opened(wrong: _Wrong) -> str:
     """Say which parenthesis is still open at the end."""
     stack: list[int] = []
-    for found in _OPENS.finditer(wrong.text.text, 0, wrong.start):
+    for found in QUOTED_OR_PAREN.finditer(wrong.text.text, 0, wrong.start):
         if found[0] == "(":
             stack.append(found.start())
         elif found[0] == ")" and stack:
@@ -225,5 +221,5 @@ def _hint(wrong: _Wrong, slug: str) -> str:
         ):
             return hint.format(found=wrong.found, last=wrong.last, lower=wrong.last.lower())
     if slug == "expected-operator":
-        return near(wrong.found, _OPERATORS) or f"operators are {' '.join(_OPERATORS)}"
+        return near(wrong.found, OPERATORS) or f"operators are {' '.join(OPERATORS)}"
     return ""
