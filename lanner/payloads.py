@@ -132,18 +132,22 @@ class _Cutter:
 
     held: bytearray = field(default_factory=bytearray)
     line: int = 1
-    by_line: bool = False
+    by_line: bool | None = None  # not known before the first line has ended
+    end: int = 0  # of the last line that has one
 
     def add(self, chunk: bytes) -> Iterator[Piece]:
+        searched = len(self.held)
         self.held += chunk
+        if self.by_line is None and (first := self.held.find(b"\n", searched) + 1):
+            self.by_line = _is_record(bytes(self.held[:first]))
+        self.end = self.held.rfind(b"\n", searched) + 1 or self.end
         if len(self.held) < _PIECE:
             return
-        self.by_line = self.by_line or _has_record_per_line(self.held)
-        end = self.held.rfind(b"\n") + 1 if self.by_line else 0
-        if end:
-            yield Piece(bytes(self.held[:end]), self.line)
-            self.line += self.held.count(b"\n", 0, end)
-            del self.held[:end]
+        if self.by_line and self.end:
+            yield Piece(bytes(self.held[: self.end]), self.line)
+            self.line += self.held.count(b"\n", 0, self.end)
+            del self.held[: self.end]
+            self.end = 0
         elif len(self.held) > MAX_BYTES:
             self.held.clear()
             raise PayloadError("too-large", f"more than {MAX_BYTES >> 20} MiB, and not one record per line")
@@ -187,8 +191,7 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise PayloadError("truncated-gzip", f"the gzip data ends early, at byte {read}")
 
 
-def _has_record_per_line(data: bytearray) -> bool:
-    line = bytes(data[: data.find(b"\n") + 1])
+def _is_record(line: bytes) -> bool:
     try:
         return isinstance(decode_json(line), dict)
     except ValueError:

@@ -15,6 +15,7 @@ from ingest.payload import MAX_BYTES, MAX_RATIO, PayloadError, decode_json, infl
 _CANDIDATE = re.compile(r"(^|/)AWSLogs/.*/CloudTrail(-[A-Za-z]+)?/.*\.json(\.gz)?$")
 _NO_RECORDS = frozenset({"ConfigWritabilityCheckFile", "ELBAccessLogTestFile", ".DS_Store", "_SUCCESS"})
 _MAX_DEPTH = 3
+_LOOKED_AT = 20
 
 
 def why_skipped(key: str) -> str:
@@ -37,7 +38,7 @@ def looks_like(value: dict[str, Any]) -> bool:
     records = value.get("Records")
     if isinstance(records, list):
         return bool(records) and isinstance(records[0], dict) and is_record(records[0])
-    return _is_whole(value) or _is_log_data(value) or _is_envelope(value) or _is_digest(value)
+    return _is_whole(value) or _is_log_of_trail(value) or _is_envelope(value) or _is_digest(value)
 
 
 def _is_whole(value: dict[str, Any]) -> bool:
@@ -47,6 +48,18 @@ def _is_whole(value: dict[str, Any]) -> bool:
 
 def _is_log_data(value: dict[str, Any]) -> bool:
     return value.get("messageType") in ("DATA_MESSAGE", "CONTROL_MESSAGE")
+
+
+def _is_log_of_trail(value: dict[str, Any]) -> bool:
+    """Whether a CloudWatch Logs message comes from a trail; other logs, such as EKS's, come in the same form."""
+    if not _is_log_data(value):
+        return False
+    entries = value.get("logEvents")
+    messages = (
+        [entry.get("message") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
+    texts = (message for message in messages[:_LOOKED_AT] if isinstance(message, str))
+    return value["messageType"] == "CONTROL_MESSAGE" or any('"eventVersion"' in text for text in texts)
 
 
 def _is_envelope(value: dict[str, Any]) -> bool:

@@ -115,7 +115,15 @@ class Intake:
         return [Part(Outcome(Fate.POISON, item.reason, item.detail)) for item in items if isinstance(item, Bad)]
 
     async def inline(self, items: Sequence[Inline], origin: str) -> Part:
-        """Hand on records that came with the input itself."""
+        """Hand on records that came with the input itself; whatever goes wrong, what came with them is settled."""
+        try:
+            return await self._inline(items, origin)
+        except Exception as error:
+            self._counters["internal_errors"] += 1
+            logger.error("%s: %s: %s", origin, type(error).__name__, error)
+            return Part(Outcome(Fate.RETRY, "internal-error", f"{origin}: {error}"))
+
+    async def _inline(self, items: Sequence[Inline], origin: str) -> Part:
         events: list[Event] = []
         for item in items:
             try:

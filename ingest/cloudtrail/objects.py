@@ -23,8 +23,8 @@ _HEAP = 6  # times its JSON text that a file occupies at most: the text, and the
 _STORED_SHARE = 4  # of the budget: files downloaded and not decoded yet
 _GZIP = b"\x1f\x8b"
 _UNKNOWN_SIZE = 1 << 20
-_DECODED_ASIDE = 128 * 1024
-"""Stored bytes above which decoding, a megabyte of JSON or more, leaves the event loop."""
+_DECODED_AT_ONCE = 1 << 20
+"""Bytes of JSON that are decoded on the event loop; the decoding of more leaves it."""
 _DAMAGE = frozenset({"truncated-gzip", "bad-gzip", "bomb", "too-large", "not-json"})
 
 
@@ -107,8 +107,10 @@ class Objects:
 
     async def _decode(self, data: bytes, origin: str) -> Decoded:
         limits = {"max_bytes": self._options.max_object_bytes, "max_ratio": self._options.max_ratio}
-        if len(data) <= _DECODED_ASIDE:
-            return files.decode(data, origin, **limits)
+        if len(data) * _INFLATES <= _DECODED_AT_ONCE < self._options.max_object_bytes:
+            decoded = files.decode(data, origin, max_bytes=_DECODED_AT_ONCE, max_ratio=self._options.max_ratio)
+            if _damage(decoded)[0] not in ("bomb", "too-large"):
+                return decoded
         return await asyncio.to_thread(files.decode, data, origin, **limits)
 
     def _note(self, ref: ObjectRef, decoded: Decoded, told: bool) -> None:

@@ -3,10 +3,11 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ingest.payload import PayloadError
+from ingest.payload import PayloadError, decode_json
 from lanner import payloads
 from lanner.files import Unreadable, read_events
 from lanner.formats import tell
@@ -162,3 +163,49 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "scandir", closed)
     found = [payload.path for payload in find([str(tmp_path)])]
     assert found == [str(tmp_path / "a" / "x.json"), str(tmp_path / "closed")]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_long_line_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    def decoded(line: bytes) -> Any:
+        looked_at.append(len(line))
+        return decode_json(line)
+
+    monkeypatch.setattr(payloads, "decode_json", decoded)
+    first = json.dumps({"a": "x" * 50_000}).encode() + b"\n"
+    found = cut(first + b'{"a": 1}\n' * 200)
+    assert looked_at == [len(first)]
+    assert b"".join(piece.data for piece in found) == first + b'{"a": 1}\n' * 200
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_lines_before_one_that_is_too_long_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payloads, "MAX_BYTES", 20_000)
+    good = b'{"a": 1}\n' * 20
+    found = pieces(io.BytesIO(good + b"x" * 30_000), lambda _size: None)
+    assert next(found).data == good
+    with pytest.raises(PayloadError, match="too-large"):
+        next(found)
+
+
+def log_data(*messages: str, group: str = "trail") -> bytes:
+    events = [{"id": str(n), "timestamp": 1, "message": message} for n, message in enumerate(messages)]
+    data = {"messageType": "DATA_MESSAGE", "logGroup": group, "subscriptionFilters": ["f"], "logEvents": events}
+    return json.dumps(data).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        (log_data(json.dumps(ct_record())), "aws_cloudtrail"),
+        (log_data(json.dumps(audit_event()), group="/aws/eks/c/cluster"), "k8s_audit"),
+        (log_data("I0102 a line of another stream", json.dumps(audit_event())), "k8s_audit"),
+        (log_data("2 111122223333 eni-1 192.0.2.1 192.0.2.2 443 49152 6 10 840 1 2 ACCEPT OK"), None),
+        (b'{"messageType": "CONTROL_MESSAGE", "logEvents": []}', "aws_cloudtrail"),
+    ],
+)
+def test_messages_of_cloudwatch_logs_are_told_by_what_they_hold(data: bytes, source: str | None) -> None:
+    found = tell(data)
+    assert (found and found.source) == source

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from engine.event import Event
-from ingest.base import Batch
+from ingest.base import Batch, Decoded
+from ingest.cloudtrail import files, intake
 from ingest.cloudtrail.fields import cloudtrail_table
 from ingest.cloudtrail.options import ObjectOptions
 from ingest.cloudtrail.sqs import SqsSource
@@ -614,3 +616,55 @@ def _ask(name: str, event: Event) -> Any:
 
 
 FIELDS = {row.name: row for row in cloudtrail_table(()).fields.values()}
+
+
+async def test_a_record_that_breaks_costs_no_object_that_came_with_it(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.bucket()
+    url = aws.queue()
+    key = aws.put(trail_key("file"), [trail_record(1)])
+    s3 = {"bucket": {"name": BUCKET}, "object": {"key": key, "eTag": "e"}}
+    announced = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
+    body = {"Records": [trail_record(2), announced]}
+    real, broken = intake.record.to_event, [True]
+
+    def breaks_once(given: Any, origin: str) -> Event:
+        if given["eventID"].endswith("2") and broken:
+            broken.pop()
+            raise RuntimeError("nobody expected this")
+        return real(given, origin)
+
+    monkeypatch.setattr(intake.record, "to_event", breaks_once)
+    aws.send(url, body)
+    async with running(quick(url)) as run:
+        await run.until_count("messages:deleted", 1)
+
+    assert run.ids == [1, 2]
+    assert run.source.counters["internal_errors"] == 1
+    assert run.source.counters["objects:duplicate"] == 1
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_what_becomes_large_is_not_decoded_on_the_event_loop(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    aws.bucket()
+    url = aws.queue()
+    packed = trail_file([trail_record(1, requestParameters={"x": "y" * (4 << 20 if large else 100)})])
+    assert len(packed) < 64 * 1024
+    aws.announce(url, aws.put(trail_key("file"), packed))
+    decoded: list[tuple[bool, int]] = []
+    real = files.decode
+
+    def watched(data: bytes, origin: str, **limits: int) -> Decoded:
+        decoded.append((threading.current_thread() is threading.main_thread(), limits["max_bytes"]))
+        return real(data, origin, **limits)
+
+    monkeypatch.setattr(files, "decode", watched)
+    async with running(quick(url, objects=ObjectOptions(max_ratio=10_000))) as run:
+        await run.until_count("messages:deleted", 1)
+
+    assert run.ids == [1]
+    assert all(most <= 1 << 20 for on_loop, most in decoded if on_loop)
+    assert any(not on_loop for on_loop, _ in decoded) == large
