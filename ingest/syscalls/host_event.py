@@ -2,6 +2,7 @@
 
 from engine.event import Event
 from ingest.syscalls.call import Call
+from ingest.syscalls.layouts import layout
 
 SOURCE = "syscall"
 
@@ -22,3 +23,9 @@ def host_event(call: Call, origin: str = "") -> HostEvent:
 def _uid(record: Call) -> str:
     """Return the identity of a call: no thread enters two calls at one time."""
     return f"{record.tid}/{record.time_ns}/{record.num}/{record.name}"
+
+
+def changes_state(call: Call) -> bool:
+    """Tell whether a call may change what is known of threads and descriptors."""
+    known = layout(call.name)
+    return known is None or "state" in known.traits

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ingest.base import Decoded
-from ingest.syscalls.call import Call
-from ingest.syscalls.host_event import host_event
-from ingest.syscalls.layouts import layout
+from ingest.syscalls.host_event import changes_state, host_event
 from ingest.syscalls.scap.blocks import CaptureError
 from ingest.syscalls.scap.reader import Capture
 from ingest.syscalls.state import State
@@ -37,7 +35,7 @@ def decode(stream: BinaryIO, origin: str = "") -> Iterator[Decoded]:
     failure: CaptureError | None = None
     try:
         for call in capture.calls():
-            if decoded.events and (_changes(call) or len(decoded.events) >= MOST_TOGETHER):
+            if decoded.events and (changes_state(call) or len(decoded.events) >= MOST_TOGETHER):
                 yield _with_skipped(decoded, capture, told)
                 decoded = Decoded()
             state.apply(call)
@@ -48,12 +46,6 @@ def decode(stream: BinaryIO, origin: str = "") -> Iterator[Decoded]:
     yield _with_skipped(decoded, capture, told)
     if failure is not None:
         raise failure
-
-
-def _changes(call: Call) -> bool:
-    """Tell whether a call may change what is known."""
-    known = layout(call.name)
-    return known is not None and ("state" in known.traits or not call.num)
 
 
 _DETAILS = {
