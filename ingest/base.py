@@ -4,9 +4,10 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine.event import Event, Record
+from engine.ruleset import RuleSet
 
 
 async def _nothing() -> None:
@@ -96,6 +97,14 @@ class Source(Protocol):
 
     def health(self) -> Health:
         """Say whether the source works now."""
+
+
+@runtime_checkable
+class FollowsRules(Protocol):
+    """A source that takes only what rules want."""
+
+    async def follow(self, ruleset: RuleSet) -> None:
+        """Take what these rules want: before ``start``, and whenever the rules change. Raises SourceError."""
 
 
 class SourceError(Exception):

@@ -22,7 +22,9 @@ from engine.evaluate import Engine
 from engine.load import LoadOptions
 from engine.ruleset import RuleSet
 from engine.selection import Selection
-from ingest.base import Source, SourceError
+from ingest.base import FollowsRules, Source, SourceError
+from ingest.k8saudit.record import SOURCE as K8S_AUDIT
+from ingest.k8saudit.requests import request_of
 from lanner import rulefiles
 from lanner.catalog import build_catalog
 from lanner.config import NO_OUTBOX, Config
@@ -36,6 +38,7 @@ from lanner.outputs.base import Output
 from lanner.outputs.leaving import leaving
 from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
+from lanner.repeats import Repeats
 from lanner.sources import SourceStartError
 from lanner.statedir import state_directory
 from lanner.summary import counted
@@ -62,12 +65,13 @@ def make_sources(config: Config) -> list[Source]:
 async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:
     """Run until a signal, the end of all sources or the failure of one; return how it ended and what was found."""
     counters: Counter[str] = Counter()
-    detector = Detector(Engine(ruleset, config.rule_matching), hostname())
+    repeats = Repeats({K8S_AUDIT: request_of}) if config.collapse_repeats else None
+    detector = Detector(Engine(ruleset, config.rule_matching), hostname(), repeats)
     _spare_collector()
     stopping, grace = asyncio.Event(), _Grace(config.shutdown_grace)
     with _signals(stopping):
         async with _custody(config, counters, grace) as custody, watching(config.enrichment):
-            status = await _run_sources(config, Pipeline(detector, custody), custody, stopping, grace)
+            status = await _run_sources(config, ruleset, Pipeline(detector, custody), custody, stopping, grace)
     return status, detector.tally
 
 
@@ -120,7 +124,7 @@ def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[s
 
 
 async def _run_sources(
-    config: Config, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event, grace: _Grace
+    config: Config, ruleset: RuleSet, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event, grace: _Grace
 ) -> Exit:
     sources = make_sources(config)
     for configured in config.sources:
@@ -130,7 +134,7 @@ async def _run_sources(
     consumers: list[asyncio.Task[None]] = []
     try:
         for source in sources:
-            await _start(source)
+            await _start(source, ruleset)
             started.append(source)
         consumers = [asyncio.create_task(pipeline.consume(source), name=source.name) for source in sources]
         _log.info("running: %s", ", ".join(source.name for source in sources))
@@ -148,8 +152,10 @@ async def _run_sources(
     return Exit.OK
 
 
-async def _start(source: Source) -> None:
+async def _start(source: Source, ruleset: RuleSet) -> None:
     try:
+        if isinstance(source, FollowsRules):
+            await source.follow(ruleset)
         await source.start()
     except SourceError as error:
         raise SourceStartError(f"source {source.name}: {error}") from None

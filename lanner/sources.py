@@ -73,6 +73,12 @@ def _files() -> tuple[type, Callable[[Any, str], Source]]:
     return FilesOptions, FilesSource
 
 
+def _syscall() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.syscalls.agent import HostAgent, HostOptions
+
+    return HostOptions, HostAgent
+
+
 SOURCE_TYPES = {
     "cloudtrail": SourceType(
         "CloudTrail files in S3, announced through an SQS queue.", _cloudtrail, "queue: sqs://my-cloudtrail-queue"
@@ -95,6 +101,7 @@ SOURCE_TYPES = {
     "k8saudit-eks": SourceType(
         "Kubernetes audit events of an EKS cluster, from CloudWatch Logs.", _k8saudit_eks, "cluster: my-cluster"
     ),
+    "syscall": SourceType("System calls and processes of this host, by eBPF.", _syscall, "mode: auto"),
     "files": SourceType(
         "Files of events, read once as by lanner scan, or followed as they come and grow.",
         _files,
