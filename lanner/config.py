@@ -123,6 +123,8 @@ class Config:
         priority: Less severe rules are left out.
         append_output: What is added to the outputs of rules, a list; every entry that is for a rule applies.
         rule_matching: Whether all rules that an event matches are reported, or only the first.
+        collapse_repeats: Whether alerts of k8s_audit that say nothing new are left out: of an event that came again
+            within 15 minutes, or of a request whose other stage raised the same rule within 5.
         json_output: Alerts as JSON instead of text.
         json_include_output_property: Whether alerts as JSON have "output", the message with time and priority.
         json_include_message_property: Whether they have "message", the message alone.
@@ -153,6 +155,7 @@ class Config:
     priority: Priority = Priority.DEBUG
     append_output: tuple[Addition, ...] = ()
     rule_matching: Literal["all", "first"] = "all"
+    collapse_repeats: bool = True
     json_output: bool = False
     json_include_output_property: bool = True
     json_include_message_property: bool = False

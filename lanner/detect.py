@@ -11,6 +11,7 @@ from engine.evaluate import Engine, Match
 from engine.event import Event
 from engine.priority import Priority
 from ingest.base import Sifted
+from lanner.repeats import Repeats
 
 _SOURCE = attrgetter("source")
 _log = logging.getLogger("lanner.detect")
@@ -30,11 +31,13 @@ class Tally:
         events: Whose alerts are safe, by event source.
         alerts: That are safe, by (priority, rule).
         failures: Evaluations and alerts that raised, by rule: a defect of Lanner that is worth a report.
+        repeats: Alerts that said nothing new and were not told, by why.
     """
 
     events: Counter[str] = field(default_factory=Counter)
     alerts: Counter[tuple[Priority, str]] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    repeats: Counter[str] = field(default_factory=Counter)
 
     def reached(self, priority: Priority) -> bool:
         """Tell whether some alert is at least as severe."""
@@ -48,12 +51,14 @@ class Detector:
     Args:
         engine: May be replaced between batches.
         hostname: For ``Alert.hostname``.
+        repeats: Knows which alerts say nothing new; None tells all.
     """
 
-    def __init__(self, engine: Engine, hostname: str) -> None:
+    def __init__(self, engine: Engine, hostname: str, repeats: Repeats | None = None) -> None:
         self.engine = engine
-        self.tally = Tally()
+        self.tally = Tally(repeats=repeats.counters if repeats else Counter())
         self._hostname = hostname
+        self._repeats = repeats
         self._number = 0
 
     def alerts(self, events: Sequence[Event]) -> list[Alert]:
@@ -61,7 +66,8 @@ class Detector:
         matches = self.engine.evaluate_batch(self._numbered(events))
         if self.engine.failures:
             self._take_failures()
-        return [alert for match in matches if (alert := self._alert(match))]
+        found = [(alert, match.event) for match in matches if (alert := self._alert(match))]
+        return self._repeats.fresh(found) if self._repeats else [alert for alert, _ in found]
 
     def _numbered(self, events: Sequence[Event]) -> Sequence[Event]:
         """Give events their numbers; return those that a rule could match."""
@@ -80,6 +86,8 @@ class Detector:
         """Count events, by source, and their alerts: those of a batch that goes back come again."""
         self.tally.events.update(seen)
         self.tally.alerts.update((alert.priority, alert.rule) for alert in alerts)
+        if self._repeats:
+            self._repeats.tell(alerts)
 
     def _alert(self, match: Match) -> Alert | None:
         try:

@@ -22,6 +22,8 @@ def tally_lines(tally: Tally, colour: bool = False) -> Iterator[str]:
     for (priority, rule), number in sorted(tally.alerts.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
         label = f"{priority.label:<13}"
         yield f"  {number:>7,}  {painted(label, priority) if colour else label}  {printable(rule)}"
+    for why, number in sorted(tally.repeats.items()):
+        yield f"not told again: {counted(number, 'alert')}: {why}"
     for rule, number in tally.failures.items():
         yield f"rule {rule!r} failed on {counted(number, 'event')}: please report this as a defect of Lanner"
 
