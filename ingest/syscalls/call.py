@@ -203,7 +203,10 @@ class Call:
         extra: Facts that only some drivers know, by field name (``fd.realpath``, ``proc.cwd``); the directory of a
             parameter that holds a descriptor under that parameter's name (``dirfd``). None when there are none.
         table: The state engine's thread table, for ancestors.
+        resolved: Whether the driver says itself which descriptor it was, so that the tables are not asked.
     """
+
+    resolved = False
 
     __slots__ = ("cpu", "extra", "fd", "name", "num", "params", "seen", "table", "thread", "tid", "time_ns")
 

@@ -251,7 +251,8 @@ def changed_directory(table: ThreadTable, call: Call, thread: Thread) -> None:
     """Note a working directory: chdir(res, path), getcwd(res, path)."""
     path = value(call.params, 1)
     if path and value(call.params, 0, -1) >= 0:
-        _change(table, call, thread, cwd=_directory(resolved(call, path)))
+        known = call.extra.get("proc.cwd") if call.extra else None  # a driver's answer is from the end of the call
+        _change(table, call, thread, cwd=_directory(known or resolved(call, path)))
 
 
 def changed_directory_by_descriptor(table: ThreadTable, call: Call, thread: Thread) -> None:

@@ -43,7 +43,7 @@ class State:
             if name in META or table.is_live:
                 return call
             thread = call.thread = table.put(lifecycle.stranger(call))
-        if call.fd is None:
+        if not call.resolved and call.fd is None:
             handler = _DESCRIPTORS.get(name)
             if handler is not None and call.params:
                 handler(table, call, thread)

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Seen
-from ingest.syscalls.ebpf.descriptors import descriptor, falco_flags, open_flags
+from ingest.syscalls.call import UNKNOWN, Call, Seen
+from ingest.syscalls.ebpf.descriptors import falco_flags
 from ingest.syscalls.ebpf.header import Header, Kind, Mark
-from ingest.syscalls.ebpf.numbers import EVENTS
+from ingest.syscalls.ebpf.kernel_call import KernelCall
+from ingest.syscalls.ebpf.numbers import EVENTS, NUMBERS
 from ingest.syscalls.ebpf.offsets import SUBSYSTEMS
-from ingest.syscalls.ebpf.params import DIRECTORIES, PARAMS
-from ingest.syscalls.ebpf.policy import fd_index
 from ingest.syscalls.ebpf.record import (
     ARGV,
     CWD,
@@ -22,23 +21,18 @@ from ingest.syscalls.ebpf.record import (
     EXEC_INFO,
     FORK,
     FORK_INFO,
+    HEADER,
     NAME,
-    PATH,
-    RET,
     ExecInfo,
     ForkInfo,
     Record,
 )
-from ingest.syscalls.layouts import layout
-from ingest.syscalls.paths import absolute
 
 _PAGE_KB = 4
 _CLONE_PARENT, _CLONE_THREAD, _CLONE_NEWPID = 0x8000, 0x10000, 0x20000000
 _CHILD_IN_PIDNS = 536_870_912
-_OPENS = {"open": 1, "openat": 2, "openat2": 2, "creat": 1, "open_by_handle_at": 3}
-_EXECS = frozenset({"execve", "execveat"})
-_DIRFD = -100
-_BPF_NEW = frozenset((0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 33))
+_EXEC_NUMBERS = frozenset((NUMBERS["execve"], NUMBERS["execveat"]))
+_WANTED = int(Mark.WANTED)
 
 
 @lru_cache(8192)
@@ -68,28 +62,36 @@ class Decoder:
         found: list[tuple[Call, bool]] = []
         for at in starts:
             try:
-                record = Record(batch, at)
-                self._add(found, record)
-            except (struct.error, IndexError, ValueError):
+                head = Header._make(HEADER.unpack_from(batch, at))
+                if head.kind or head.nr in _EXEC_NUMBERS:
+                    found += self._process(Record(batch, at))
+                else:
+                    found.append((self._call(head, batch, at), head.marks & _WANTED != 0))
+            except (struct.error, LookupError, ValueError):
                 self.damaged += 1
         return found
 
-    def _add(self, found: list[tuple[Call, bool]], record: Record) -> None:
+    def _call(self, head: Header, batch: bytes, at: int) -> Call:
+        if at + HEADER.size + head.size > len(batch):
+            raise struct.error("a record is cut off")
+        return KernelCall(EVENTS[head.nr], head.boot_ns + self._offset, head, self._seen(head), batch, at)
+
+    def _process(self, record: Record) -> Iterable[tuple[Call, bool]]:
+        """Yield the events about programs and processes."""
         head = record.head
-        wanted = bool(head.marks & Mark.WANTED)
-        kind = head.kind
-        if kind == Kind.SYSCALL:
-            found.append((self._call(record, head), wanted))
-        elif kind == Kind.EXEC:
-            found.append((self._executed(record, head), wanted))
+        wanted, kind = head.marks & _WANTED != 0, head.kind
+        if kind == Kind.EXEC:
+            yield self._executed(record, head), wanted
         elif kind == Kind.FORK:
-            found.extend((call, wanted) for call in self._forked(record, head, wanted))
+            yield from ((call, wanted) for call in self._forked(record, head, wanted))
         elif kind == Kind.EXIT:
-            found.append((self._exited(head), wanted))
+            yield self._exited(head), wanted
+        elif kind == Kind.SYSCALL:
+            yield self._not_executed(record, head, EVENTS[head.nr]), wanted
         elif kind == Kind.RENAME and head.arg0 == head.tid:
             renamed = Call("task_rename", (), head.boot_ns + self._offset, head.tid, head.cpu)
             renamed.seen = self._seen(head)._replace(comm=_name(record.parts.get(NAME, b"")))
-            found.append((renamed, False))
+            yield renamed, False
 
     def _seen(self, head: Header) -> Seen:
         return Seen(
@@ -105,21 +107,6 @@ class Decoder:
     def _new(self, name: str, params: tuple[Any, ...], head: Header) -> Call:
         call = Call(name, params, head.boot_ns + self._offset, head.tid, head.cpu)
         call.seen = self._seen(head)
-        return call
-
-    # System calls
-
-    def _call(self, record: Record, head: Header) -> Call:
-        name = EVENTS[head.nr]
-        if name in _EXECS:
-            return self._not_executed(record, head, name)
-        params = tuple([get(record) for get in PARAMS.get(name, ())])
-        call = self._new(name, params, head)
-        call.extra = _extra(record, name)
-        if name in _OPENS:
-            call.fd = _opened(record, call, name)
-        else:
-            call.fd = _touched(record, call, name)
         return call
 
     # Processes
@@ -243,76 +230,3 @@ def _cgroups(record: Record) -> bytes:
     """Return ``subsys=path`` texts, each ended by a NUL."""
     pairs = (f"{SUBSYSTEMS[index]}={path}\0" for index, path in record.cgroup_paths())
     return "".join(pairs).encode("utf-8", "surrogateescape")
-
-
-def _extra(record: Record, name: str) -> dict[str, Any] | None:
-    """Return the working directory and directories of descriptors, where relative paths needed them."""
-    parts = record.parts
-    extra: dict[str, Any] = {}
-    if PATH + CWD in parts:
-        extra["proc.cwd"] = record.path(CWD)
-    for index, at in DIRECTORIES.get(name, ()):
-        if PATH + index in parts:
-            found = layout(name)
-            if found is not None:
-                extra[found.params[at].name] = record.path(index)
-    if PATH + RET in parts:
-        extra["fd.realpath"] = record.path(RET)
-    return extra or None
-
-
-def _opened(record: Record, call: Call, name: str) -> Descriptor | None:
-    """Return the descriptor of an open: its name is what was asked for, made absolute by text alone."""
-    params = call.params
-    path = params[_OPENS[name]]
-    resolved = descriptor(record, RET) if record.head.ret >= 0 else None
-    if path is None:  # the text could not be read, or there is none: the kernel knows
-        if resolved is None:
-            return Descriptor(-1, "f", "", "", flags=_flags_of(record, name, params))
-        return resolved
-    full = path if path.startswith("/") else None
-    extra = call.extra
-    if full is None:
-        base = extra.get("dirfd", extra.get("proc.cwd")) if extra else None
-        full = f"{base}/{path}" if base else None
-    lexical = absolute("", full) if full else (resolved.name if resolved else path)
-    if resolved is None:
-        if record.head.ret >= 0:
-            return Descriptor(record.head.ret, "f", lexical, path, flags=_flags_of(record, name, params))
-        return Descriptor(-1, "f", lexical, path, flags=_flags_of(record, name, params))
-    resolved.name, resolved.name_raw = lexical, path
-    resolved.flags = _flags_of(record, name, params)
-    resolved.name_changed = True
-    if name != "creat" and resolved.typechar in "fd":
-        resolved.typechar = "d" if resolved.flags & 1024 else "f"
-    return resolved
-
-
-def _flags_of(record: Record, name: str, params: tuple[Any, ...]) -> int:
-    if name == "creat":
-        return open_flags(record.fd(RET), 0o1101)
-    flags: int = params[{"open": 2, "open_by_handle_at": 2}.get(name, 3)]
-    return flags
-
-
-def _touched(record: Record, call: Call, name: str) -> Descriptor | None:
-    """Return the descriptor that a call made or used, None when it has none or nobody knows it."""
-    index = fd_index(record.head.nr)
-    if index < 0:
-        return None
-    head = record.head
-    if index == RET:
-        if head.ret < 0:
-            return Descriptor(-1, "4" if name.startswith("accept") else "o") if name.startswith("accept") else None
-        if name == "bpf" and head.arg0 not in _BPF_NEW:
-            return None
-        found = descriptor(record, RET, "server" if name.startswith("accept") else "")
-        return _named(found, record, name)
-    return descriptor(record, index, "client" if name == "connect" else "")
-
-
-def _named(found: Descriptor | None, record: Record, name: str) -> Descriptor | None:
-    """Give a new descriptor the name that only its call tells."""
-    if found is not None and name == "pidfd_open":
-        found.name = f"/proc/{record.head.arg0 & 0xFFFFFFFF}"
-    return found

@@ -21,7 +21,7 @@ COUNTS = (
 """Names of the kernel's counters by number (``COUNT_*`` in program.c)."""
 
 _TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
-_SHARED = ("compat_numbers", "policies", "scratches", "counts", "io_uring_uses", "settings", "own", "buckets")
+_SHARED = ("compat_numbers", "policies", "scratches", "takes", "counts", "io_uring_uses", "settings", "own", "buckets")
 _RINGS = ("priority", "bulk")
 _KERNEL_NAMES = {
     **{name: f"new{name}" for name in ("stat", "lstat", "fstat", "uname")},
@@ -149,6 +149,7 @@ class Driver:
         for number, entry in policy.items():
             bpf.update(self._shared["policies"], _U32.pack(number), entry)
         if self._loaded:
+            bpf.update(self._shared["takes"], _U32.pack(0), bytes(16 * self._processors))
             self._loaded.close()
         self._loaded, self._generation, self.cached = loaded, generation, what.cached
 

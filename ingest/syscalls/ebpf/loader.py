@@ -18,7 +18,7 @@ from typing import Any
 
 from ingest.syscalls.ebpf import bpf
 from ingest.syscalls.ebpf.btf import BTF, BtfError, read_btf
-from ingest.syscalls.ebpf.numbers import PROCEXIT, TASK_RENAME
+from ingest.syscalls.ebpf.numbers import NUMBERS, PROCEXIT, TASK_RENAME
 from ingest.syscalls.ebpf.offsets import offsets
 
 _HERE = Path(__file__).resolve().parent
@@ -87,7 +87,7 @@ class Compiled:
 def program_text(known: Mapping[str, int], generation: int, chosen: Filter, snaplen: int) -> str:
     """Return the C text for a kernel, a generation (1 or 2) and what is wanted."""
     numbers = dict(known) | {"GENERATION": generation, "SNAPLEN": snaplen, "WATERMARK": 256}
-    numbers |= {"NR_EXIT": PROCEXIT, "NR_RENAME": TASK_RENAME}
+    numbers |= {"NR_EXIT": PROCEXIT, "NR_RENAME": TASK_RENAME, "NR_CHDIR": NUMBERS["chdir"]}
     predicates = (
         f"{chosen.declarations}\n"
         f"static __always_inline int wanted_early(struct view *v)\n{{\n{chosen.early}\n}}\n"

@@ -104,6 +104,10 @@ struct fork_info {
     u32 tid, tgid, vtid, vpid, pidns, unused;
 };
 
+struct take {
+    u64 task, by;
+};
+
 struct bucket {
     u64 tokens, last;
 };
@@ -111,6 +115,7 @@ struct bucket {
 BPF_ARRAY(policies, struct policy, 1024);
 BPF_ARRAY(compat_numbers, u32, 512);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
+BPF_PERCPU_ARRAY(takes, struct take, 1);
 BPF_PERCPU_ARRAY(counts, u64, 16);
 BPF_PERCPU_ARRAY(io_uring_uses, u64, 256);
 BPF_ARRAY(settings, u64, 4);
@@ -440,6 +445,36 @@ static __always_inline u64 pidns_start(u64 task, u32 level)
     return rd64(rd64(namespace_of(task, level) + OFF_PIDNS_REAPER) + OFF_TASK_START);
 }
 
+/*
+ * While one set of rules takes over from another, both programs run, the older one first. An event is taken by the one
+ * whose generation the policy names at that moment; should that change between the two, the younger one must know that
+ * the event is taken.
+ */
+static __always_inline int taken(u64 task)
+{
+    int zero = 0;
+    struct take *last = takes.lookup(&zero);
+    if (!last) return 0;
+    if (last->task == task && last->by != GENERATION) {
+        last->task = 0;
+        return 1;
+    }
+    last->task = task;
+    last->by = GENERATION;
+    return 0;
+}
+
+static __always_inline int other_generation(u32 flags)
+{
+    if (flags & GENERATION) return 0;
+    if (flags & 3) {
+        int zero = 0;
+        struct take *last = takes.lookup(&zero);
+        if (last) last->task = 0;
+    }
+    return 1;
+}
+
 static __always_inline void begin(struct scratch *s, u64 task, u8 kind, u32 nr, s64 ret, u32 policy)
 {
     s->pos = 0;
@@ -602,7 +637,7 @@ static __always_inline int call_ended(void *ctx, u64 regs, u64 nr, s64 ret)
     struct policy *policy = policies.lookup(&number);
     if (!policy) return 0;
     u32 flags = policy->flags;
-    if (!(flags & GENERATION)) return 0;
+    if (other_generation(flags)) return 0;
     if ((flags & ENOUGH) && ret >= 0) return 0; /* success is told by a tracepoint */
     v.nr = number;
     v.ret = ret;
@@ -623,7 +658,7 @@ static __always_inline int call_ended(void *ctx, u64 regs, u64 nr, s64 ret)
         return 0;
     }
     struct scratch *s = space();
-    if (!s) return 0;
+    if (!s || taken(task)) return 0;
     begin(s, task, KIND_SYSCALL, number, ret, flags);
     s->h.marks = v.marks;
     u32 at = policy->path;
@@ -719,7 +754,7 @@ static __always_inline void one_argument(struct scratch *s, u32 i)
             u32 pos = s->pos & MASK;
             if (text(s, TAG_TEXT, i, value) >= 0) first = s->data[pos + 4];
         }
-        if (kind == ARG_PATH && first != '/') {
+        if (kind == ARG_PATH && (first != '/' || s->h.nr == NR_CHDIR)) {
             u32 before = s->kind[(i - 1) & 7], dir = s->h.arg[(i - 1) & 7]; /* kind[7] is none */
             if (before == ARG_DIR && dir != (u32)AT_FDCWD) {
                 descriptor(s, i - 1, dir);
@@ -813,7 +848,7 @@ static __always_inline u32 admitted(struct scratch *s, struct view *v, u32 numbe
     struct policy *policy = policies.lookup(&number);
     if (!policy) return 0;
     u32 flags = policy->flags;
-    if (!(flags & GENERATION)) return 0;
+    if (other_generation(flags)) return 0;
     v->nr = number;
     v->marks = 0;
     v->ret = 0;
@@ -824,6 +859,7 @@ static __always_inline u32 admitted(struct scratch *s, struct view *v, u32 numbe
     complete(v, bpf_get_current_task());
     int want = (flags & WANTED) && wanted_early(v) && wanted(v);
     if (!want && !(flags & STATE)) return 0;
+    if (taken(bpf_get_current_task())) return 0;
     return flags | (want ? 1u << 31 : 0);
 }
 

@@ -120,7 +120,7 @@ class Record:
         cgroups: Indexes and names of the parts that tell cgroups, in order.
     """
 
-    __slots__ = ("args", "cgroups", "head", "parts")
+    __slots__ = ("_infos", "args", "cgroups", "head", "parts")
 
     def __init__(self, batch: bytes, at: int) -> None:
         """Take the record apart that begins at a place of a batch. Raises struct.error when it is cut off."""
@@ -130,6 +130,7 @@ class Record:
         parts: dict[int, bytes] = {}
         self.parts = parts
         self.cgroups: list[tuple[int, bytes]] = []
+        self._infos: dict[int, FdInfo | None] = {}
         at += HEADER.size
         end = at + head.size
         unpack = _PART.unpack_from
@@ -163,8 +164,12 @@ class Record:
 
     def fd(self, index: int) -> FdInfo | None:
         """Return what a descriptor argument is, None when it is none."""
-        found = self.parts.get(FD + index)
-        return None if found is None else FdInfo._make(_FD.unpack(found))
+        try:
+            return self._infos[index]
+        except KeyError:
+            found = self.parts.get(FD + index)
+            info = self._infos[index] = None if found is None else FdInfo._make(_FD.unpack(found))
+            return info
 
     def socket(self, index: int) -> SocketInfo | None:
         """Return which socket a descriptor argument is, None when it is none."""

@@ -20,7 +20,6 @@ from tests.ingest.syscalls.ebpf.live import WATCHED, Watch, needs_ebpf
 
 pytestmark = needs_ebpf
 STAT = "import os\nfor n in range(int(sys.argv[1])):\n    try: os.stat(f'/nowhere/{n}')\n    except OSError: pass\n"
-COUNT = 100_000
 STATS = (NUMBERS["stat"], NUMBERS["newfstatat"])
 
 
@@ -58,25 +57,26 @@ def test_a_reload_loses_and_repeats_nothing(watch: Watch) -> None:
     for _ in range(2):
         watch.driver.load(range(1024), WATCHED)  # compiles both generations, so that the reloads below are quick
     before = watch.driver.counts()["dropped:bulk"]
-    child = watch.spawn(STAT, str(COUNT))
+    child = watch.spawn(STAT, "1000000000")
     assert child.stdin is not None
     child.stdin.write("\n")
     child.stdin.flush()
     taken = []
-    reloads = 0
     with ThreadPoolExecutor(1) as elsewhere:
-        while child.poll() is None:
+        for _ in range(5):
             loading = elsewhere.submit(watch.driver.load, range(1024), _keeping(child.pid))
             while not loading.done():
                 watch.driver.wait(0.01)
                 taken += watch.driver.take()
             loading.result()
-            reloads += 1
+    child.kill()
+    child.communicate()
     taken += watch.driver.take()
     calls = [call for batch, starts in taken for call, _ in watch.decoder.decode(batch, starts)]
-    assert reloads > 2
     assert watch.driver.counts()["dropped:bulk"] == before
-    assert numbers(calls) == list(range(COUNT))
+    found = numbers(calls)
+    assert len(found) > 1000
+    assert found == list(range(len(found)))
 
 
 def _keeping(pid: int) -> Filter:
