@@ -13,7 +13,8 @@ from lanner.files import Unreadable, read_events, stamped
 from lanner.follow import Follower, Reading
 from lanner.formats import FORMATS
 from lanner.marks import Marks
-from lanner.payloads import find
+from lanner.payloads import STDIN, find
+from lanner.worker import Worker
 
 _log = logging.getLogger("lanner.files")
 
@@ -51,6 +52,8 @@ class FilesSource:
     def __init__(self, options: FilesOptions, name: str = "files") -> None:
         if options.source and options.source not in FORMATS:
             raise SourceError(f"unknown event source {options.source!r}; one of {', '.join(FORMATS)}")
+        if options.follow and STDIN in options.paths:
+            raise SourceError("standard input is read to its end; it cannot be followed")
         if options.checkpoint and not options.follow:
             raise SourceError("checkpoint is for files that are followed; set follow: true")
         self.name = name
@@ -60,6 +63,7 @@ class FilesSource:
         self._paths: list[str] = []
         self._follower: Follower | None = None
         self._stopping = asyncio.Event()
+        self._worker = Worker("files")
 
     async def start(self) -> None:
         """Find the files. Raises SourceError when a path is not there, or the checkpoint cannot be used."""
@@ -77,7 +81,7 @@ class FilesSource:
         try:
             while not self._stopping.is_set():
                 readings = self._follower.look() if self._follower else self._readings()
-                while not self._stopping.is_set() and (reading := await asyncio.to_thread(next, readings, None)):
+                while not self._stopping.is_set() and (reading := await self._next(readings)):
                     self._note(reading)
                     async for batch in self._tries(reading.decoded.events):
                         yield batch
@@ -88,6 +92,7 @@ class FilesSource:
         finally:
             if self._follower:
                 self._follower.close()
+            self._worker.end()
 
     async def stop(self, grace: float) -> None:
         """Read no further."""
@@ -114,7 +119,20 @@ class FilesSource:
     async def _settle(self, reading: Reading) -> None:
         """Remember a reading whose events are in custody."""
         if self._follower and not self._refused:
-            await asyncio.to_thread(self._follower.done, reading)
+            follower = self._follower
+            await self._worker.run(lambda: follower.done(reading))
+
+    async def _next(self, readings: Iterator[Reading]) -> Reading | None:
+        """Read on, in a thread that does not keep the process from ending: nobody knows when a pipe brings more."""
+        reading = asyncio.create_task(self._worker.run(lambda: next(readings, None)))
+        if STDIN in self._options.paths:
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not reading.done():
+                reading.cancel()
+                return None
+        return await reading
 
     def _readings(self) -> Iterator[Reading]:
         """Read every file once."""

@@ -98,7 +98,9 @@ def opened(path: str) -> Iterator[IO[bytes]]:
         OSError: It cannot be opened.
     """
     if path == STDIN:
-        yield sys.stdin.buffer
+        # Not Python's own, whose lock a thread that waits for input would hold when the interpreter ends.
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stream:
+            yield stream
     else:
         with open(path, "rb") as stream:
             yield stream

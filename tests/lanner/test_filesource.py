@@ -1,5 +1,7 @@
 import asyncio
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from ingest.base import SourceError
 from lanner import filesource
 from lanner.filesource import FilesOptions, FilesSource
-from tests.lanner.support import ct_record
+from tests.lanner.support import ROOT, command, ct_record, environment
 
 
 @pytest.fixture
@@ -87,3 +89,20 @@ async def test_followed_files_go_on_where_they_ended(tmp_path: Path, monkeypatch
 def test_a_checkpoint_is_only_for_what_is_followed() -> None:
     with pytest.raises(SourceError, match="follow: true"):
         FilesSource(FilesOptions((), checkpoint="c"))
+
+
+def test_a_service_that_waits_for_standard_input_ends_at_once(tmp_path: Path) -> None:
+    options = ("-o", "sources[].type=files", "-o", "sources[0].paths[]='-'", "-o", f"outbox.path={tmp_path}/outbox")
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        command("run", *options), stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment()
+    )
+    try:
+        assert process.stderr
+        while "running: files" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0  # its standard input is still open
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
