@@ -217,6 +217,8 @@ _RESULT = 7
 @cache
 def fd_index(number: int) -> int:
     """Return the index of the argument that is the descriptor of the event; 7 for the result, -1 for none."""
+    if number == NUMBERS["close"]:  # gone when the call is over: only who looks before it can tell
+        return 0
     kinds, flags, _size = _TABLE.get(number, (b"", 0, 0))
     if flags & RET_FD:
         return _RESULT
