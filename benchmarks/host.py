@@ -1,0 +1,269 @@
+"""
+What the host agent costs: those it watches, and itself.
+
+    python benchmarks/host.py [--rounds N] [--seconds S]
+
+As root, on a kernel with BTF. Loads run pinned to one processor, with and without an agent on another, interleaved;
+told are the smallest and the median ratio to the time without. The loads are loops of machine code, so that nothing but
+the calls counts: opening and closing a file, reading and writing one byte, getppid, and starting /bin/true. The agents:
+
+    full       all calls seen at one place, none of those events wanted
+    fast       calls seen at their own tracepoints, none of those events wanted
+    full-all   all opens sent and read
+    fast-all   the same, at their own tracepoints
+    bpftrace   the same opens printed by bpftrace, where it is installed
+
+Then: how many events a second are read, decoded and put in the state engine; how long attaching takes with and without
+a compiled program in the cache; memory.
+"""
+
+import argparse
+import ctypes
+import mmap
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ingest.syscalls.ebpf.decode import Decoder  # noqa: E402
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions  # noqa: E402
+from ingest.syscalls.ebpf.loader import Filter  # noqa: E402
+from ingest.syscalls.ebpf.numbers import NUMBERS  # noqa: E402
+from ingest.syscalls.ebpf.probe import reasons  # noqa: E402
+from ingest.syscalls.state import State  # noqa: E402
+
+OPENS = tuple(NUMBERS[name] for name in ("open", "openat", "openat2", "creat"))
+NOBODY = Filter(
+    declarations="struct f_name { char c[16]; };\nBPF_HASH(f_names, struct f_name, u8, 64);",
+    early="struct f_name n; __builtin_memcpy(&n, v->comm, 16); return f_names.lookup(&n) != 0;",
+    contents={"f_names": [(b"no-such-program".ljust(16, b"\0"), b"\1")]},
+)
+CALLS = {"open": 200_000, "read": 300_000, "getppid": 1_000_000, "exec": 300}
+
+_CALL = b"\x0f\x05"
+_OPEN_CLOSE = (
+    b"\x48\xc7\xc7\x9c\xff\xff\xff"  # mov rdi, -100
+    b"\x4c\x89\xe6\x31\xd2\x45\x31\xd2"  # mov rsi, r12; xor edx, edx; xor r10d, r10d
+    b"\xb8\x01\x01\x00\x00" + _CALL +  # openat
+    b"\x89\xc7\xb8\x03\x00\x00\x00" + _CALL  # mov edi, eax; close
+)  # fmt: skip
+_READ_WRITE = (
+    b"\x31\xff\x4c\x89\xe6\xba\x01\x00\x00\x00\x31\xc0" + _CALL +  # read(0, r12, 1)
+    b"\xbf\x01\x00\x00\x00\x4c\x89\xe6\xba\x01\x00\x00\x00\xb8\x01\x00\x00\x00" + _CALL  # write(1, r12, 1)
+)  # fmt: skip
+_GETPPID = b"\xb8\x6e\x00\x00\x00" + _CALL
+
+
+def loop(body: bytes) -> Callable[[int, bytes], None]:
+    """Return a function that runs machine code many times; r12 points to its text."""
+    start = b"\x53\x41\x54\x48\x89\xfb\x49\x89\xf4"  # push rbx, r12; mov rbx, rdi; mov r12, rsi
+    back = -(len(body) + 3 + 6)
+    code = start + body + b"\x48\xff\xcb\x0f\x85" + struct.pack("<i", back) + b"\x41\x5c\x5b\xc3"
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page[: len(code)] = code
+    function = ctypes.CFUNCTYPE(None, ctypes.c_long, ctypes.c_char_p)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+
+    def run(count: int, text: bytes, _page: mmap.mmap = page) -> None:
+        function(count, text)
+
+    return run
+
+
+def load(name: str) -> None:
+    """Run a load in this process and print the seconds it took."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if name == "read":
+        os.dup2(os.open("/dev/zero", os.O_RDONLY), 0)
+        told = os.fdopen(os.dup(1), "w")
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+    else:
+        told = sys.stdout
+    if name == "exec":
+        run: Callable[[int, bytes], None] = spawn
+    else:
+        run = loop({"open": _OPEN_CLOSE, "read": _READ_WRITE, "getppid": _GETPPID}[name])
+    text = b"/etc/hostname\0" if name == "open" else b"x" * 8
+    run(CALLS[name] // 10, text)
+    begin = time.perf_counter()
+    run(CALLS[name], text)
+    print(time.perf_counter() - begin, file=told, flush=True)
+
+
+def spawn(count: int, _text: bytes) -> None:
+    """Start a program many times."""
+    for _ in range(count):
+        os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+
+
+def measured(name: str) -> float:
+    """Run a load in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--load", name], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """No agent."""
+    yield
+
+
+@contextmanager
+def agent(mode: str, chosen: Filter) -> Iterator[None]:
+    """Attach, and read what comes on the first processor."""
+    driver = Driver(DriverOptions(mode=mode))
+    driver.load(OPENS, chosen)
+    decoder, state, stop = Decoder(), State(), threading.Event()
+
+    def read() -> None:
+        os.sched_setaffinity(threading.get_native_id(), {min(os.sched_getaffinity(0))})
+        while not stop.is_set():
+            driver.wait(0.02)
+            for batch, starts in driver.take():
+                for call, _ in decoder.decode(batch, starts):
+                    state.apply(call)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        reader.join()
+        driver.close()
+
+
+@contextmanager
+def bpftrace() -> Iterator[None]:
+    """Have bpftrace print the same opens."""
+    program = 'tracepoint:syscalls:sys_exit_openat { printf("%s %d %d\\n", comm, pid, args->ret); }'
+    with subprocess.Popen(["bpftrace", "-e", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tracer:
+        time.sleep(2)
+        try:
+            yield
+        finally:
+            tracer.terminate()
+
+
+def ratios(rounds: int) -> None:
+    """Tell what each agent makes of each load."""
+    agents = {
+        "full": lambda: agent("full", NOBODY),
+        "fast": lambda: agent("fast", NOBODY),
+        "full-all": lambda: agent("full", Filter()),
+        "fast-all": lambda: agent("fast", Filter()),
+    }
+    if not Path("/sys/kernel/tracing/events/syscalls").is_dir():
+        agents = {name: make for name, make in agents.items() if not name.startswith("fast")}
+    if shutil.which("bpftrace"):
+        agents["bpftrace"] = bpftrace
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for name, make in (("none", nobody), *agents.items()):
+            with make():
+                for each in CALLS:
+                    found.setdefault((name, each), []).append(measured(each))
+    print(f"{'agent':10}" + "".join(f"{each:>22}" for each in CALLS) + "   smallest and median ratio")
+    for name in agents:
+        cells = []
+        for each in CALLS:
+            base, times = found["none", each], found[name, each]
+            middle = statistics.median(one / other for one, other in zip(times, base, strict=True))
+            cells.append(f"x{min(times) / min(base):.2f}  x{middle:.2f}")
+        print(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
+
+
+def throughput(seconds: float) -> None:
+    """Tell how many events a second come through, and what is lost, while one processor makes as many as it can."""
+    driver = Driver(DriverOptions(mode="full"))
+    driver.load(OPENS)
+    decoder, state, count = Decoder(), State(), 0
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    maker = subprocess.Popen([sys.executable, __file__, "--make", str(seconds)])
+    begin, used = time.perf_counter(), time.process_time()
+    while maker.poll() is None:
+        driver.wait(0.02)
+        for batch, starts in driver.take():
+            for call, _ in decoder.decode(batch, starts):
+                state.apply(call)
+                count += 1
+    took, used = time.perf_counter() - begin, time.process_time() - used
+    lost = driver.counts()["dropped:bulk"]
+    print(f"\n{count / took:,.0f} events/s read, decoded and put in the state engine while made without limit")
+    print(
+        f"{used / count * 1e6:.2f} us of processor time each ({count / used:,.0f}/s), {lost / (count + lost):.1%} lost"
+    )
+    driver.close()
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+def make(seconds: float) -> None:
+    """Open a file again and again."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    run, end = loop(_OPEN_CLOSE), time.monotonic() + seconds
+    while time.monotonic() < end:
+        run(10_000, b"/etc/hostname\0")
+
+
+ATTACH = """
+import os, resource, sys, time
+began = time.perf_counter()
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions
+imported = time.perf_counter()
+driver = Driver(DriverOptions(mode="full"))
+driver.load(range(400))
+print(time.perf_counter() - imported, time.perf_counter() - began, driver.cached)
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+print(int(status["VmRSS"].split()[0]) // 1024, int(status["RssAnon"].split()[0]) // 1024)
+"""
+
+
+def attaching() -> None:
+    """Tell how long attaching takes, and how much memory an agent has that only takes events."""
+    with tempfile.TemporaryDirectory() as cache:
+        for what in ("cold", "cached", "cached", "cached"):
+            done = subprocess.run(
+                [sys.executable, "-c", ATTACH],
+                env=os.environ | {"XDG_CACHE_HOME": cache},
+                cwd=ROOT, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            times, memory = done.stdout.splitlines()
+            attach, whole, _ = times.split()
+            resident, own = memory.split()
+            print(f"{what:7} attached in {float(attach) * 1000:6.0f} ms ({float(whole) * 1000:.0f} with imports);"
+                  f" {resident} MB resident, {own} MB of it its own")  # fmt: skip
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--load", help=argparse.SUPPRESS)
+    parser.add_argument("--make", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.load:
+        load(options.load)
+    elif options.make:
+        make(options.make)
+    elif found := reasons():
+        print("nothing to measure here:", *found, sep="\n  ")
+    else:
+        attaching()
+        throughput(options.seconds)
+        print()
+        ratios(options.rounds)
+
+
+if __name__ == "__main__":
+    main()
