@@ -39,6 +39,7 @@ from engine.rulefile import RuleFile
 from engine.ruleset import Rule, RuleSet
 from ingest.cloudtrail import record as cloudtrail
 from ingest.k8saudit import record as k8saudit
+from ingest.syscalls import described
 from lanner import rulefiles
 from lanner.errors import RulesError, UserError
 from lanner.yamltree import pairs, place, plain
@@ -46,6 +47,7 @@ from lanner.yamltree import pairs, place, plain
 EVENT_MAKERS: Mapping[str, Callable[[object, str], Event]] = {
     cloudtrail.SOURCE: cloudtrail.to_event,
     k8saudit.SOURCE: k8saudit.to_event,
+    described.SOURCE: described.to_event,
 }
 """How a record of a source becomes an event, the way the source itself does it."""
 
@@ -346,7 +348,7 @@ def _all_enabled(ruleset: RuleSet) -> RuleSet:
 def _outcome(test: RuleTest, case: Case, rule: Rule, engine: Engine) -> Outcome:
     try:
         event = EVENT_MAKERS[test.source](case.record, case.place)
-    except (cloudtrail.BadRecord, k8saudit.BadRecord) as error:
+    except (cloudtrail.BadRecord, k8saudit.BadRecord, described.BadDescription) as error:
         return Outcome(test, case, (f"the record is no event of {test.source}: {error}",))
     match = next((match for match in engine.evaluate(event) if match.rule is rule), None)
     told = explain(rule.condition, event)
