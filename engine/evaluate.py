@@ -51,13 +51,15 @@ class Engine:
 
     def evaluate_batch(self, events: Sequence[Event]) -> list[Match]:
         """Return the matches of several events, in order of events, then of rules."""
-        if len(set(map(_SOURCE, events))) > 1:
-            runs = [list(run) for _, run in groupby(events, _SOURCE)]
-            return [match for run in runs for match in self.evaluate_batch(run)]
-        index = self._sources.get(events[0].source) if events else None
-        if index is None:
-            return []
-        return index.scan(events, self.failures, Match)
+        source = events[0].source if events else ""
+        for event in events:
+            if event.source is not source:  # one batch has one source, and its name is one object
+                return [match for name, run in groupby(events, _SOURCE) for match in self._matches(name, list(run))]
+        return self._matches(source, events)
+
+    def _matches(self, source: str, events: Sequence[Event]) -> list[Match]:
+        index = self._sources.get(source)
+        return [] if index is None else index.scan(events, self.failures, Match)
 
     def admits(self, source: str, head: Record) -> bool:
         """Tell whether some rule could match an event with such a head, as ``Event.head`` has it."""

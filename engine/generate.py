@@ -81,7 +81,7 @@ def generate(conditions: Sequence[tuple[Any, Checked]], first: bool = False) -> 
     names = dict(BUILTINS)
     writer = Writer(names)
     source = writer.function("matches", [(f"R{i}", node) for i, (_, node) in enumerate(conditions)], first)
-    names.update({f"R{i}": payload for i, (payload, _) in enumerate(conditions)})
+    names.update({f"R{i}": (payload,) for i, (payload, _) in enumerate(conditions)})
     text = "\n".join([*writer.helpers, source])
     return Function(text, names, define(text, names, "matches"))
 
@@ -198,7 +198,7 @@ class Writer:
         body = _Body(self, Counter(_uses(node for _, node in conditions)))
         lines: list[str] = []
         for payload, node in conditions:
-            hit = f"return ({payload},)" if first else f"found += ({payload},)"
+            hit = f"return {payload}" if first else f"found += {payload}"
             if isinstance(node, Const):
                 lines += [hit] if node.value else []
             else:

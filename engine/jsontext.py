@@ -23,4 +23,8 @@ def text(value: Any) -> str | None:
     """
     if value.__class__ is str or value is None:
         return value
+    if value.__class__ is int:
+        return str(value)
+    if value.__class__ is bool:
+        return "true" if value else "false"
     return compact(value)

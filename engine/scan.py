@@ -1,6 +1,7 @@
 """The loop over events: follow the values of the discriminators to a function, call it. The hottest code there is."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from engine.fields import Field
@@ -24,14 +25,14 @@ def generate_scan(fields: Sequence[Field]) -> Callable[..., Any]:
     """
     writer = Writer(dict(BUILTINS))
     parents: dict[tuple[str, ...], str] = {}
+    steps = [_steps(path, list(rows), writer, parents) for path, rows in groupby(fields, _parent)]
     lines = [
         "def scan(events, root, failed, match):",
         "    found = []",
         "    for e in events:",
         "        try:",
-        "            r = e.head",
-        "            n = root",
-        *[f"            {line}" for row in fields for line in _step(row, writer, parents)],
+        "            r, n = e.head, root",
+        *[f"            {line}" for step in steps for line in step],
         "            hits = n(e)",
         "        except Exception:",
         "            hits = failed(e)",
@@ -41,24 +42,43 @@ def generate_scan(fields: Sequence[Field]) -> Callable[..., Any]:
     return define("\n".join(lines), writer.names, "scan")
 
 
-def _step(row: Field, writer: Writer, parents: dict[tuple[str, ...], str]) -> list[str]:
-    """Return the lines that follow the value of one discriminator."""
-    opened = [] if row.path is None else _opened(row.path, writer, parents)
-    return [*opened, f"n = n[{_read(row, writer, parents)}]", "if n is None: continue"]
+def _parent(row: Field) -> tuple[str, ...]:
+    """Return the path of the object that holds the value; () when it is the record, or a getter's secret."""
+    return () if row.path is None else row.path[:-1]
+
+
+def _steps(
+    parent: tuple[str, ...], rows: Sequence[Field], writer: Writer, parents: dict[tuple[str, ...], str]
+) -> list[str]:
+    """Return the lines that follow the values of discriminators from one object; its absence is that of them all."""
+    if not parent:
+        return [line for row in rows for line in _follow(_read(row, writer, "r"))]
+    opened = _opened(parent, writer, parents)
+    present = [line for row in rows for line in _follow(_read(row, writer, parents[parent]))]
+    absent = [line for _ in rows for line in _follow("None")]
+    return [*opened, f"if {parents[parent]}:", *_indented(present), "else:", *_indented(absent)]
+
+
+def _follow(value: str) -> list[str]:
+    return [f"n = n[{value}]", "if n is None: continue"]
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def _opened(path: tuple[str, ...], writer: Writer, parents: dict[tuple[str, ...], str]) -> list[str]:
-    """Return the lines that read the objects on the way to a path, unless an earlier discriminator did."""
+    """Return the lines that read the objects of a path, unless an earlier discriminator did."""
     lines = []
-    for end in range(1, len(path)):
+    for end in range(1, len(path) + 1):
         if path[:end] not in parents:
-            parent = parents.get(path[: end - 1], "r")
+            parent = f"({parents[path[: end - 1]]} or EMPTY)" if end > 1 else "r"
             name = parents[path[:end]] = f"p{len(parents)}"
-            lines.append(f"{name} = {parent}.get({writer.constant(path[end - 1])}) or EMPTY")
+            lines.append(f"{name} = {parent}.get({writer.constant(path[end - 1])})")
     return lines
 
 
-def _read(row: Field, writer: Writer, parents: dict[tuple[str, ...], str]) -> str:
-    if row.path is None:
-        return "None" if row.get is None else f"{writer.constant(row.get, 'get')}(e)"
-    return f"{parents.get(row.path[:-1], 'r')}.get({writer.constant(row.path[-1])})"
+def _read(row: Field, writer: Writer, parent: str) -> str:
+    if row.path is not None:
+        return f"{parent}.get({writer.constant(row.path[-1])})"
+    return "None" if row.get is None else f"{writer.constant(row.get, 'get')}(e)"

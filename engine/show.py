@@ -37,7 +37,7 @@ def _lines(node: Node, depth: int) -> Iterator[str]:
 def code(rule: Rule, index: SourceIndex) -> str:
     """Return the Python function of a rule alone, and what the names in it stand for."""
     function = index.single(rule)
-    used = {name: value for name, value in function.constants.items() if name[-1].isdigit() and value is not rule}
+    used = {name: value for name, value in function.constants.items() if name[-1].isdigit() and value != (rule,)}
     legend = "\n".join(f"# {name} = {_cut(repr(value))}" for name, value in used.items())
     return f"{function.source}\n\n{legend}"
 

@@ -7,6 +7,7 @@ that it holds more than one organisation's addresses: IPv4 shorter than /8, IPv6
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,6 +17,9 @@ from ingest.cloudtrail.policies import listed
 
 WORLD_BELOW = {4: 8, 6: 16}
 """Prefix lengths by IP version; a shorter one is the world."""
+
+LONGEST_NETWORK = 60
+"""Characters of an IPv6 network with a zone, written out; a longer text is no network."""
 
 LAST_PORT = 65535
 _ALL_PROTOCOLS = ("-1", "all")
@@ -36,6 +40,7 @@ class Ports:
 EVERY_PORT = Ports(0, LAST_PORT)
 
 
+@lru_cache(maxsize=1)  # several fields of one event ask
 def opened(event: Event) -> list[Ports]:
     """Return the ranges of ports that the request lets the world reach."""
     asked = event.record.get("requestParameters")
@@ -77,8 +82,11 @@ def _networks(rule: dict[str, Any]) -> Iterator[Any]:
 
 
 def _is_world(text: Any) -> bool:
-    if not isinstance(text, str):
-        return False
+    return isinstance(text, str) and len(text) <= LONGEST_NETWORK and _is_wide(text)
+
+
+@lru_cache(1024)
+def _is_wide(text: str) -> bool:
     try:
         network = ip_network(text, strict=False)
     except ValueError:

@@ -6,11 +6,13 @@ Only its ``Allow`` statements count. Without a readable document every field is 
 document itself, so a public policy behind a public access block is public.
 """
 
-import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
+
+import msgspec
 
 from engine.event import Event
 from engine.fields import Field, Getter, Type
@@ -29,6 +31,7 @@ NARROWING_KEYS = frozenset({
 })  # fmt: skip
 """Condition keys, in lower case, that keep the public out of a statement which names everyone."""
 
+_decode = msgspec.json.Decoder().decode
 _OPEN_VALUES = frozenset({"*", "0.0.0.0/0", "::/0"})
 _ACCOUNT = re.compile(r"(?:arn:aws[a-z-]*:(?:iam|sts)::)?(\d{12})(?::|\Z)")
 _ALL_ACTIONS = frozenset({"*", "*:*", "iam:*"})
@@ -42,14 +45,11 @@ def documents(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
         value = _parsed(value)
     if depth > MAX_DEPTH:
         return
-    if isinstance(value, dict):
-        if "Statement" in value:
-            yield value
-            return
-        for child in value.values():
-            yield from documents(child, depth + 1)
-    elif isinstance(value, list):
-        for child in value:
+    if isinstance(value, dict) and "Statement" in value:
+        yield value
+        return
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(child, dict | list) or (isinstance(child, str) and ("Statement" in child or "%7" in child)):
             yield from documents(child, depth + 1)
 
 
@@ -60,11 +60,12 @@ def _parsed(text: str) -> Any:
     if not start.startswith("{") or "Statement" not in start:
         return None
     try:
-        return json.loads(start)
+        return _decode(start)
     except (ValueError, RecursionError):
         return None
 
 
+@lru_cache(maxsize=1)  # several fields of one event ask
 def allowed(event: Event) -> list[Statement] | None:
     """Return the ``Allow`` statements of all documents in the request; None when there is no document."""
     found = list(documents(event.record.get("requestParameters")))

@@ -62,8 +62,13 @@ def _list_at(*path: str) -> Getter:
 
 def _rule_values(key: str) -> Getter:
     def get(event: Event, index: int | None = None) -> list[str] | None:
-        rules = elements(value_at(event.record, *_RULES), index)
-        return texts([value for rule in rules for value in elements(value_at(rule, key))])
+        role = event.record.get("requestObject")
+        found: list[Any] = []
+        for rule in elements(role.get("rules"), index) if type(role) is dict else ():
+            values = rule.get(key) if type(rule) is dict else None
+            if type(values) is list:
+                found += values
+        return texts(found)
 
     return get
 

@@ -6,19 +6,20 @@ Both families have the same suffixes. A field of containers answers with one val
 differences are named in the test that compares with its answers (tests/ingest/k8saudit/test_fields_oracle.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.event import Event, Record
 from engine.fields import Arg, Field, Getter, Type
+from engine.jsontext import text
 from ingest.jsonfields import text_at, value_at
 from ingest.k8saudit.values import elements, texts
 
 FindPod = Callable[[Record], Any]
 """Finds the pod specification in an audit event; what it returns need not be an object."""
 
-ReadContainer = Callable[[Any, Any], list[str]]
+ReadContainer = Callable[[Any, Any], Sequence[str]]
 """Reads the values of one container; the second argument is the pod specification it is part of."""
 
 POD_PATH = ("requestObject", "spec")
@@ -75,9 +76,9 @@ def host_paths(record: Record) -> list[str]:
 
 def repository(image: str) -> str:
     """Return an image reference without digest and tag; the port of a registry stays."""
-    name = image.partition("@")[0]
+    name = image.partition("@")[0] if "@" in image else image
     colon = name.rfind(":")
-    return name if colon < name.rfind("/") + 1 else name[:colon]
+    return name[:colon] if colon > name.rfind("/") else name
 
 
 def _pod_fields(prefix: str, where: str, find: FindPod, path: tuple[str, ...] | None) -> Iterator[Field]:
@@ -122,9 +123,9 @@ def _supplemental_groups(find: FindPod) -> Getter:
 
 
 def _volume_fields(prefix: str, where: str, find: FindPod) -> Iterator[Field]:
-    rows: tuple[tuple[str, str, Callable[[Any], list[str]]], ...] = (
-        ("hostpath", "Paths of the host that the volumes mount", _one(("hostPath", "path"))),
-        ("flexvolume_driver", "FlexVolume drivers of the volumes", _one(("flexVolume", "driver"))),
+    rows: tuple[tuple[str, str, Callable[[Any], Sequence[str]]], ...] = (
+        ("hostpath", "Paths of the host that the volumes mount", _one("hostPath", "path")),
+        ("flexvolume_driver", "FlexVolume drivers of the volumes", _one("flexVolume", "driver")),
         ("volume_type", "Kinds of the volumes", _volume_types),
     )
     for suffix, what, read in rows:
@@ -139,10 +140,11 @@ def _volume_fields(prefix: str, where: str, find: FindPod) -> Iterator[Field]:
         )
 
 
-def _volume_values(find: FindPod, read: Callable[[Any], list[str]]) -> Getter:
+def _volume_values(find: FindPod, read: Callable[[Any], Sequence[str]]) -> Getter:
     def get(event: Event, index: int | None = None) -> list[str] | None:
-        volumes = elements(value_at(find(event.record), "volumes"), index)
-        return [value for volume in volumes for value in read(volume)] or None
+        pod = find(event.record)
+        volumes = pod.get("volumes") if type(pod) is dict else None
+        return [value for volume in elements(volumes, index) for value in read(volume)] or None
 
     return get
 
@@ -170,8 +172,11 @@ def _container_values(find: FindPod, kind: str, row: _ContainerRow) -> Getter:
 
     def get(event: Event, index: int | None = None) -> list[str] | None:
         pod = find(event.record)
+        containers = pod.get(kind) if type(pod) is dict else None
+        if not containers:
+            return None
         values: list[str] = []
-        for container in elements(value_at(pod, kind), index):
+        for container in elements(containers, index):
             found = read(container, pod)
             if complete and not found:
                 return None
@@ -181,22 +186,22 @@ def _container_values(find: FindPod, kind: str, row: _ContainerRow) -> Getter:
     return get
 
 
-def _one(path: tuple[str, ...]) -> Callable[[Any], list[str]]:
-    def read(node: Any) -> list[str]:
+def _one(*path: str) -> Callable[..., Sequence[str]]:
+    """Return the reader of the text at a path of a volume or container; most lack it, so its first key is asked."""
+    first = path[0]
+
+    def read(node: Any, _pod: Any = None) -> Sequence[str]:
+        if type(node) is not dict or first not in node:
+            return ()
         found = text_at(node, *path)
-        return [] if found is None else [found]
+        return () if found is None else (found,)
 
     return read
 
 
-def _own(*path: str) -> ReadContainer:
-    read = _one(path)
-    return lambda container, _pod: read(container)
-
-
-def _repository(container: Any, _pod: Any) -> list[str]:
-    image = text_at(container, "image")
-    return [] if image is None else [repository(image)]
+def _repository(container: Any, _pod: Any) -> Sequence[str]:
+    image = text(container.get("image")) if type(container) is dict else None
+    return () if image is None else (repository(image),)
 
 
 def _joined(key: str) -> ReadContainer:
@@ -229,23 +234,23 @@ def _effective(key: str) -> ReadContainer:
 
 
 _CONTAINER_ROWS = (
-    _ContainerRow("name", "Names", _own("name"), complete=True),
-    _ContainerRow("image", "Image references", _own("image"), complete=True),
+    _ContainerRow("name", "Names", _one("name"), complete=True),
+    _ContainerRow("image", "Image references", _one("image"), complete=True),
     _ContainerRow("image.repository", "Image references without tag and digest", _repository, complete=True),
     _ContainerRow("command", "Commands, each joined by blanks,", _joined("command")),
     _ContainerRow("args", "Arguments, each list joined by blanks,", _joined("args")),
     _ContainerRow("host_port", "Host ports (container ports where no host port is set)", _host_ports),
-    _ContainerRow("privileged", "Privileged flags", _own("securityContext", "privileged")),
+    _ContainerRow("privileged", "Privileged flags", _one("securityContext", "privileged")),
     _ContainerRow(
         "allow_privilege_escalation",
         "Flags that allow privilege escalation",
-        _own("securityContext", "allowPrivilegeEscalation"),
+        _one("securityContext", "allowPrivilegeEscalation"),
     ),
-    _ContainerRow("read_only_fs", "Read-only root flags", _own("securityContext", "readOnlyRootFilesystem")),
-    _ContainerRow("run_as_user", "User ids set", _own("securityContext", "runAsUser")),
-    _ContainerRow("run_as_group", "Group ids set", _own("securityContext", "runAsGroup")),
+    _ContainerRow("read_only_fs", "Read-only root flags", _one("securityContext", "readOnlyRootFilesystem")),
+    _ContainerRow("run_as_user", "User ids set", _one("securityContext", "runAsUser")),
+    _ContainerRow("run_as_group", "Group ids set", _one("securityContext", "runAsGroup")),
     _ContainerRow("eff_run_as_user", "User ids in effect (0 where neither sets one)", _effective("runAsUser")),
     _ContainerRow("eff_run_as_group", "Group ids in effect (0 where neither sets one)", _effective("runAsGroup")),
-    _ContainerRow("proc_mount", "Kinds of /proc mount", _own("securityContext", "procMount")),
+    _ContainerRow("proc_mount", "Kinds of /proc mount", _one("securityContext", "procMount")),
     _ContainerRow("add_capabilities", "Capabilities added", _capabilities),
 )

@@ -18,7 +18,10 @@ def elements(value: Any, index: int | None = None) -> list[Any]:
 
 def texts(values: list[Any]) -> list[str] | None:
     """Return each value as a field shows it, nulls left out; None when nothing is left."""
-    return [found for value in values if (found := text(value)) is not None] or None
+    for value in values:
+        if type(value) is not str:
+            return [found for each in values if (found := text(each)) is not None] or None
+    return values or None
 
 
 def subjects(record: Record, kind: str) -> list[Any]:
