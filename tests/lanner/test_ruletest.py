@@ -188,7 +188,7 @@ def test_results_are_written_as_junit(pack, tmp_path, capsys):
         ("", "the file is empty"),
         ("- rule: x", "a mapping is wanted here"),
         ("source: [", "not YAML"),
-        ("source: okta\ntests: []", "source is okta; one of aws_cloudtrail, k8s_audit is wanted"),
+        ("source: okta\ntests: []", "source is okta; one of aws_cloudtrail, k8s_audit, syscall is wanted"),
         ("source: k8s_audit", "tests is missing or no list"),
         ("source: k8s_audit\ntest: []", "unknown key 'test'"),
         ("source: k8s_audit\nevents: [a]\ntests: []", "events is a mapping of names to records"),
