@@ -79,6 +79,12 @@ def _syscall() -> tuple[type, Callable[[Any, str], Source]]:
     return HostOptions, HostAgent
 
 
+def _trace() -> tuple[type, Callable[[Any, str], Source]]:
+    from ingest.syscalls.ptrace.source import TraceOptions, TraceSource
+
+    return TraceOptions, TraceSource
+
+
 SOURCE_TYPES = {
     "cloudtrail": SourceType(
         "CloudTrail files in S3, announced through an SQS queue.", _cloudtrail, "queue: sqs://my-cloudtrail-queue"
@@ -102,6 +108,9 @@ SOURCE_TYPES = {
         "Kubernetes audit events of an EKS cluster, from CloudWatch Logs.", _k8saudit_eks, "cluster: my-cluster"
     ),
     "syscall": SourceType("System calls and processes of this host, by eBPF.", _syscall, "mode: auto"),
+    "trace": SourceType(
+        "System calls of one program and all that it starts, without privileges.", _trace, "command: [sleep, '60']"
+    ),
     "files": SourceType(
         "Files of events, read once as by lanner scan, or followed as they come and grow.",
         _files,

@@ -15,6 +15,7 @@ from lanner.errors import EXIT_MEANING, Exit, RulesError, UserError
 VERBS = {
     "scan": "Detect in files: CloudTrail and Kubernetes audit logs.",
     "run": "Run the service: sources in, alerts out.",
+    "agent": "Watch this host, or one program, by its system calls.",
     "demo": "Watch it work on made-up events.",
     "eval": "Try a condition on events.",
     "rules": "Check, list and describe rules.",

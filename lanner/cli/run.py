@@ -61,6 +61,26 @@ def run(
     **chosen: tuple[str, ...],
 ) -> Exit:
     """Run the service, or only load it."""
+    return start(path, (*overrides, *_instead(files)), rules, dry_run, chosen)
+
+
+def start(
+    path: str | None,
+    overrides: tuple[str, ...],
+    rules: tuple[str, ...],
+    dry_run: bool,
+    chosen: dict[str, tuple[str, ...]],
+) -> Exit:
+    """
+    Load configuration and rules, and serve.
+
+    Args:
+        path: Of the configuration file; None for the usual one.
+        overrides: Set over it, in order.
+        rules: Instead of those of the configuration, if any.
+        dry_run: Whether to say what would run, and start nothing.
+        chosen: Which rules run, as the options of ``selection`` give it.
+    """
     import asyncio
     import dataclasses
 
@@ -68,7 +88,7 @@ def run(
     from lanner.summary import tally_lines
     from lanner.terminal import wants_colour
 
-    read = config.load_all(path, (*overrides, *_instead(files)))
+    read = config.load_all(path, overrides)
     loaded = read.config
     if rules:
         loaded = dataclasses.replace(loaded, rules_files=rules)

@@ -1,0 +1,66 @@
+"""``lanner agent --trace``: rules on what one program does, without privileges."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.syscalls.ptrace.live import needs_ptrace
+from tests.lanner.support import lanner
+
+RULES = """
+- rule: Secret read
+  desc: d
+  condition: evt.type in (open, openat, openat2) and evt.is_open_read=true and fd.name endswith /secret
+  output: "%proc.cmdline of %proc.pname read %fd.name"
+  priority: WARNING
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    (tmp_path / "secret").write_text("x\n")
+    return path
+
+
+@needs_ptrace
+def test_alerts_tell_what_the_program_did(rules: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    more = (
+        "-o",
+        f"outbox.path={tmp_path / 'outbox'}",
+        "-o",
+        "json_output=true",
+        "-o",
+        "json_include_tags_property=false",
+    )
+    done = lanner("agent", "-r", rules, *more, "--trace", "--", "sh", "-c", f"cat {secret}; exit 4")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    (alert,) = [json.loads(line) for line in lines]
+    assert alert["output_fields"] == {
+        "proc.cmdline": f"cat {secret}",
+        "proc.pname": "sh",
+        "fd.name": str(secret),
+    }
+    assert "ended with status 4" in done.stderr
+
+
+def test_trace_and_a_command_belong_together(rules: Path) -> None:
+    for arguments in (("--trace",), ("--", "true")):
+        done = lanner("agent", "-r", rules, *arguments)
+        assert done.returncode == 2
+        assert "belong together" in done.stderr
+
+
+def test_a_program_that_is_not_there_is_said_before_anything_runs(rules: Path) -> None:
+    done = lanner("agent", "-r", rules, "--trace", "--", "no-such-program")
+    assert done.returncode == 4
+    assert "there is no program 'no-such-program'" in done.stderr
+
+
+def test_a_dry_run_says_what_would_be_watched(rules: Path) -> None:
+    done = lanner("agent", "-r", rules, "--dry-run", "--trace", "--", "true")
+    assert "sources: trace" in done.stdout
