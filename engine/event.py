@@ -42,12 +42,14 @@ class Event:
         record: The decoded record. Read only.
         head: A record of at least what the source's discriminators read; another one than ``record`` only where
             decoding the whole can wait until a rule asks for it.
+        early: A record of at least the keys that ``FieldTable.early`` names; another one than ``record`` only where
+            decoding the rest can wait until a rule asks for it, or matches.
         num: Sequence number in this run, from 1; given by the pipeline.
         origin: Where the record came from, for people (file, object key, peer); "" when unknown.
         receipt: How it came in; None when nobody has said.
     """
 
-    __slots__ = ("_uid", "head", "num", "origin", "receipt", "record", "source", "time_ns")
+    __slots__ = ("_uid", "early", "head", "num", "origin", "receipt", "record", "source", "time_ns")
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class Event:
         self.source = source
         self.time_ns = time_ns
         self.record = record
-        self.head = record
+        self.head = self.early = record
         self.origin = origin
         self.num = 1
         self.receipt: Receipt | None = None

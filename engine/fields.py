@@ -140,6 +140,7 @@ class FieldTable:
             rules by them.
         aliases: Discriminator spellings that always hold the same value as another, alias to name.
         doc: One sentence about the source.
+        early: Keys of the record that ``Event.early`` has too, for sources whose events decode the rest later.
     """
 
     source: str
@@ -147,6 +148,7 @@ class FieldTable:
     discriminators: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     doc: str = ""
+    early: frozenset[str] = frozenset()
 
     def find(self, name: str) -> tuple[Field, str | None] | None:
         """Return the field of this name, or that of its longest dotted start with the rest as argument; else None."""
@@ -173,6 +175,7 @@ def table(
     discriminators: tuple[str, ...] = (),
     aliases: Mapping[str, str] | None = None,
     doc: str = "",
+    early: Iterable[str] = (),
 ) -> FieldTable:
     """
     Build the table of a source from groups of rows.
@@ -189,7 +192,7 @@ def table(
         row = rows[name]
         if row.type is not Type.STRING or row.is_list or row.arg is not Arg.NONE:
             raise ValueError(f"{source}: {name} cannot be a discriminator")
-    return FieldTable(source, rows, discriminators, aliases or {}, doc)
+    return FieldTable(source, rows, discriminators, aliases or {}, doc, frozenset(early))
 
 
 @dataclass(frozen=True, slots=True)

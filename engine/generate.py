@@ -31,6 +31,7 @@ from engine.typed import (
     Shared,
     Test,
     TransformValue,
+    operands,
     parts,
     walk,
 )
@@ -70,16 +71,19 @@ class Function:
     call: Callable[[Event], tuple[Any, ...]]
 
 
-def generate(conditions: Sequence[tuple[Any, Checked]], first: bool = False) -> Function:
+def generate(
+    conditions: Sequence[tuple[Any, Checked]], first: bool = False, early: frozenset[str] = frozenset()
+) -> Function:
     """
     Compile conditions into one function.
 
     Args:
         conditions: (payload, condition); the function returns the payloads of those that hold, in order.
         first: Whether to stop at the first that holds.
+        early: Keys of the record that ``Event.early`` has; conditions that read no others read that.
     """
     names = dict(BUILTINS)
-    writer = Writer(names)
+    writer = Writer(names, early)
     source = writer.function("matches", [(f"R{i}", node) for i, (_, node) in enumerate(conditions)], first)
     names.update({f"R{i}": (payload,) for i, (payload, _) in enumerate(conditions)})
     text = "\n".join([*writer.helpers, source])
@@ -175,10 +179,12 @@ class Writer:
 
     Attributes:
         names: Constants by name, shared by the function and its helpers.
+        early: Keys of the record that ``Event.early`` has.
         helpers: Texts of helper functions.
     """
 
     names: dict[str, Any]
+    early: frozenset[str] = frozenset()
     helpers: list[str] = field(default_factory=list)
     _known: dict[Any, str] = field(default_factory=dict)
     _macros: dict[int, str] = field(default_factory=dict)
@@ -204,7 +210,10 @@ class Writer:
             else:
                 lines.append(f"if {body.boolean(node)}: {hit}")
         result = "return ()" if first else "return found"
-        return _text(name, "e", ["r = e.record", *body.opening(), "found = ()", *lines, result])
+        record = (
+            "early" if self.early and self.early.issuperset(_top_keys(node for _, node in conditions)) else "record"
+        )
+        return _text(name, "e", [f"r = e.{record}", *body.opening(), "found = ()", *lines, result])
 
     def define(self, name: str, parameter: str, lines: Iterable[str]) -> Callable[..., Any]:
         """Return a function of these lines and the helpers they call."""
@@ -282,6 +291,12 @@ def _operand_uses(operand: OperandValue | ListValue) -> Iterable[_Key]:
                 stack += inner
             case ListValue(inner):
                 stack += inner
+
+
+def _top_keys(nodes: Iterable[Checked]) -> set[str]:
+    """Return the keys of the record that conditions read in place."""
+    sides = (side for node in walk(*nodes) if isinstance(node, Test) for side in (node.left, node.right) if side)
+    return {path[0] for side in sides for operand in operands(side) if (path := _in_place(operand))}
 
 
 def _in_place(operand: FieldValue) -> tuple[str, ...] | None:

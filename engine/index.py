@@ -165,7 +165,7 @@ class SourceIndex:
         if known not in self._functions:
             if len(self._functions) >= MAX_FUNCTIONS or self._text >= MAX_TEXT:
                 return self._chain([self.rules[rank] for rank, _ in left])
-            function = generate([(self.rules[rank], node) for rank, node in left], self.first)
+            function = generate([(self.rules[rank], node) for rank, node in left], self.first, self.table.early)
             self._text += len(function.source)
             self._functions[known] = function.call
         return self._functions[known]

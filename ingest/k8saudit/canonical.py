@@ -38,18 +38,18 @@ def _actor(record: Record) -> Any:
 
 
 def _name(event: Event) -> str | None:
-    return text_at(_actor(event.record), "username")
+    return text_at(_actor(event.early), "username")
 
 
 def _origin(event: Event) -> str | None:
-    user = event.record.get("user")
-    if _actor(event.record) is not user:
+    user = event.early.get("user")
+    if _actor(event.early) is not user:
         return text_at(user, "username")
     return _extra(user, "sessionName") or _extra(user, "arn")  # EKS: the IAM session behind the user
 
 
 def _id(event: Event) -> str | None:
-    return text_at(_actor(event.record), "uid") or _name(event)
+    return text_at(_actor(event.early), "uid") or _name(event)
 
 
 def _type(event: Event) -> str | None:
@@ -66,11 +66,11 @@ def _type(event: Event) -> str | None:
 
 
 def _groups(event: Event) -> list[str] | None:
-    return texts(elements(value_at(_actor(event.record), "groups")))
+    return texts(elements(value_at(_actor(event.early), "groups")))
 
 
 def _key(event: Event) -> str | None:
-    user = event.record.get("user")
+    user = event.early.get("user")
     return _extra(user, _CREDENTIAL) or _extra(user, "accessKeyId")
 
 
@@ -87,10 +87,10 @@ def _reference(record: Record) -> tuple[str, str]:
 
 
 def _kind(event: Event) -> str | None:
-    verb = text_at(event.record, "verb")
+    verb = text_at(event.early, "verb")
     if verb is None:
         return None
-    resource, subresource = _reference(event.record)
+    resource, subresource = _reference(event.early)
     if subresource in _EXECUTING:
         return "execute"
     if subresource in _CONNECTING:
@@ -106,43 +106,43 @@ def _kind(event: Event) -> str | None:
 
 
 def _service(event: Event) -> str | None:
-    if not _reference(event.record)[0]:
+    if not _reference(event.early)[0]:
         return None
-    return text_at(event.record, "objectRef", "apiGroup") or "core"
+    return text_at(event.early, "objectRef", "apiGroup") or "core"
 
 
 def _readonly(event: Event) -> bool | None:
-    verb = text_at(event.record, "verb")
+    verb = text_at(event.early, "verb")
     if verb is None:
         return None
-    return verb.lower() in _READING and _reference(event.record)[1] not in _EXECUTING | _CONNECTING
+    return verb.lower() in _READING and _reference(event.early)[1] not in _EXECUTING | _CONNECTING
 
 
 def _target(event: Event) -> str | None:
-    reference = event.record.get("objectRef")
+    reference = event.early.get("objectRef")
     parts = (text_at(reference, key) for key in ("namespace", "resource", "name", "subresource"))
     found = "/".join(part for part in parts if part)
-    return found or (text_at(event.record, "requestURI") or "").partition("?")[0] or None
+    return found or (text_at(event.early, "requestURI") or "").partition("?")[0] or None
 
 
 def _target_kind(event: Event) -> str | None:
-    resource, subresource = _reference(event.record)
+    resource, subresource = _reference(event.early)
     if not resource:
         return None
     return f"k8s.{resource}.{subresource}" if subresource else f"k8s.{resource}"
 
 
 def _target_user(event: Event) -> str | None:
-    bound = [subject for kind in ("User", "ServiceAccount", "Group") for subject in subjects(event.record, kind)]
+    bound = [subject for kind in ("User", "ServiceAccount", "Group") for subject in subjects(event.early, kind)]
     found = texts([value_at(subject, "name") for subject in bound])
     return found[0] if found else None
 
 
 def _outcome(event: Event) -> str:
-    code = _code(event.record)
-    if code in (401, 403) or text_at(event.record, "annotations", "authorization.k8s.io/decision") == "forbid":
+    code = _code(event.early)
+    if code in (401, 403) or text_at(event.early, "annotations", "authorization.k8s.io/decision") == "forbid":
         return "denied"
-    stage = event.record.get("stage")
+    stage = event.early.get("stage")
     if stage == "Panic":
         return "failure"
     if stage != "ResponseComplete" or code is None:
@@ -156,17 +156,17 @@ def _code(record: Record) -> int | None:
 
 
 def _error(event: Event) -> str | None:
-    reason = text_at(event.record, "responseStatus", "reason")
-    code = _code(event.record)
+    reason = text_at(event.early, "responseStatus", "reason")
+    code = _code(event.early)
     return reason or (str(code) if code is not None and code >= 400 else None)
 
 
 def _source_ips(event: Event) -> list[bytes] | None:
-    return [packed for ip in elements(event.record.get("sourceIPs")) if (packed := _packed(ip)) is not None] or None
+    return [packed for ip in elements(event.early.get("sourceIPs")) if (packed := _packed(ip)) is not None] or None
 
 
 def _source_ip(event: Event) -> bytes | None:
-    first = elements(event.record.get("sourceIPs"), 0)
+    first = elements(event.early.get("sourceIPs"), 0)
     return _packed(first[0]) if first else None
 
 
@@ -175,14 +175,14 @@ def _packed(ip: Any) -> bytes | None:
 
 
 def _node(event: Event) -> str | None:
-    name = text_at(event.record, "user", "username") or ""
+    name = text_at(event.early, "user", "username") or ""
     return name.removeprefix("system:node:") if name.startswith("system:node:") else None
 
 
 def _pod(event: Event) -> str | None:
-    if _reference(event.record)[0] != "pods":
+    if _reference(event.early)[0] != "pods":
         return None
-    name = text_at(event.record, "objectRef", "name")  # a pod whose name the server chose has it in the response only
+    name = text_at(event.early, "objectRef", "name")  # a pod whose name the server chose has it in the response only
     return name or text_at(event.record, "responseObject", "metadata", "name")
 
 
@@ -209,7 +209,7 @@ _GETTERS: dict[str, Getter | tuple[str, ...]] = {
     "evt.host": _node,
     "evt.namespace": ("objectRef", "namespace"),
     "evt.pod": _pod,
-    "evt.images": lambda event: images(event.record) or None,
+    "evt.images": lambda event: images(event.early) or None,
     "evt.uid": lambda event: event.uid,
     **INDICATORS,
 }

@@ -16,6 +16,7 @@ from engine.fields import Arg, Field, FieldTable, Getter, Type, ours, table
 from engine.jsontext import compact, text
 from ingest.jsonfields import json_fields, path_getter, text_at, value_at
 from ingest.k8saudit import canonical, pods
+from ingest.k8saudit.glance import EARLY
 from ingest.k8saudit.record import SOURCE
 from ingest.k8saudit.targets import target_fields
 from ingest.k8saudit.values import SUBJECTS, elements, subjects, texts
@@ -36,7 +37,7 @@ def k8saudit_table(common: Iterable[Field]) -> FieldTable:
     """
     doc = "Requests to a Kubernetes API server, as its audit log tells them."
     groups = (common, json_fields(), FIELDS, ours(canonical.FIELDS), target_fields(HERE))
-    return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc)
+    return table(SOURCE, *groups, discriminators=DISCRIMINATORS, aliases=_ALIASES, doc=doc, early=EARLY)
 
 
 def _text(name: str, doc: str, *path: str, deprecated: bool = False) -> Field:
@@ -55,14 +56,14 @@ def _list(name: str, doc: str, get: Getter, arg: Arg = Arg.NONE) -> Field:
 
 def _list_at(*path: str) -> Getter:
     def get(event: Event, index: int | None = None) -> list[str] | None:
-        return texts(elements(value_at(event.record, *path), index))
+        return texts(elements(value_at(event.early, *path), index))
 
     return get
 
 
 def _rule_values(key: str) -> Getter:
     def get(event: Event, index: int | None = None) -> list[str] | None:
-        role = event.record.get("requestObject")
+        role = event.early.get("requestObject")
         found: list[Any] = []
         for rule in elements(role.get("rules"), index) if type(role) is dict else ():
             values = rule.get(key) if type(rule) is dict else None
@@ -75,19 +76,19 @@ def _rule_values(key: str) -> Getter:
 
 def _subject_names(kind: str) -> Getter:
     def get(event: Event) -> list[str] | None:
-        return texts([value_at(subject, "name") for subject in subjects(event.record, kind)])
+        return texts([value_at(subject, "name") for subject in subjects(event.early, kind)])
 
     return get
 
 
 def _account_names(event: Event) -> list[str] | None:
-    accounts = subjects(event.record, "ServiceAccount")
+    accounts = subjects(event.early, "ServiceAccount")
     pairs = ((text_at(account, "namespace"), text_at(account, "name")) for account in accounts)
     return [f"{namespace}:{name}" for namespace, name in pairs if namespace is not None and name is not None] or None
 
 
 def _uri_params(event: Event, key: str) -> list[str] | None:
-    uri = event.record.get("requestURI")
+    uri = event.early.get("requestURI")
     if not isinstance(uri, str) or "?" not in uri:
         return None
     return parse_qs(uri.partition("?")[2], keep_blank_values=True).get(key)
@@ -116,21 +117,21 @@ def _first_repository(event: Event) -> str | None:
 
 
 def _first_container(event: Event) -> Any:
-    containers = elements(value_at(event.record, *pods.POD_PATH, "containers"), 0)
+    containers = elements(value_at(event.early, *pods.POD_PATH, "containers"), 0)
     return containers[0] if containers else None
 
 
 def _any_privileged(event: Event) -> str | None:
-    containers = elements(value_at(event.record, *pods.POD_PATH, "containers"))
+    containers = elements(value_at(event.early, *pods.POD_PATH, "containers"))
     if not containers:
         return None
     return text(any(value_at(container, "securityContext", "privileged") is True for container in containers))
 
 
 def _mounts_host_path(event: Event, wanted: str) -> str | None:
-    if not elements(value_at(event.record, *pods.POD_PATH, "volumes")):
+    if not elements(value_at(event.early, *pods.POD_PATH, "volumes")):
         return None
-    paths = pods.host_paths(event.record)
+    paths = pods.host_paths(event.early)
     if wanted.endswith("*"):
         return text(any(path.startswith(wanted[:-1]) for path in paths) or wanted in paths)
     return text(wanted in paths)

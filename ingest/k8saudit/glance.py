@@ -47,6 +47,33 @@ class _Head(_Required, total=False):
     objectRef: _Reference
 
 
+class _Early(TypedDict, total=False):
+    """What rules ask before they match: all that the API knows of an event but the response, often the larger half."""
+
+    kind: Any
+    apiVersion: Any
+    level: Any
+    auditID: Any
+    stage: Any
+    requestURI: Any
+    verb: Any
+    user: Any
+    impersonatedUser: Any
+    sourceIPs: Any
+    userAgent: Any
+    objectRef: Any
+    responseStatus: Any
+    requestObject: Any
+    requestReceivedTimestamp: Any
+    stageTimestamp: Any
+    timestamp: Any
+    annotations: Any
+
+
+EARLY = frozenset(_Early.__annotations__)
+"""Keys of the record that ``Event.early`` of an audit event has."""
+
+
 class _List(msgspec.Struct, gc=False):
     kind: Literal["EventList"]
     apiVersion: Literal["audit.k8s.io/v1"]  # noqa: N815 - as the API spells it
@@ -86,6 +113,7 @@ _Key = tuple[str | None, str | None, _UserKey | None, _ReferenceKey | None]
 _lists = msgspec.json.Decoder(_List)
 _outlines = msgspec.json.Decoder(_Outlines)
 _decode_head = msgspec.json.Decoder(_Head).decode
+_decode_early = msgspec.json.Decoder(_Early).decode
 _decode = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _KEY = ("verb", "stage", "user", "objectRef")
@@ -114,8 +142,10 @@ class RawEvent(Event):
         # Asked only while a slot is empty; once it is filled Python finds it by itself.
         if name == "record":
             self.record = _whole(self._raw, self._notes)
+        elif name == "early":
+            self.early = _early(self._raw, self._notes) or self.record
         elif name == "head":
-            self.head = self.record
+            self.head = self.early
         elif name == "time_ns":
             self.time_ns = recorded_time(self.record) or 0
         else:
@@ -270,6 +300,17 @@ def annotate(record: Record, key: str, value: str) -> None:
     if not isinstance(found, dict):
         found = record["annotations"] = {}
     found.setdefault(key, value)
+
+
+def _early(raw: msgspec.Raw, notes: tuple[tuple[str, str], ...]) -> Record | None:
+    """Return the record without its response; None when a member cannot be decoded."""
+    try:
+        found: Record = _decode_early(raw)  # type: ignore[assignment]
+    except (ValueError, RecursionError):
+        return None
+    for key, value in notes:
+        annotate(found, key, value)
+    return found
 
 
 def _whole(raw: msgspec.Raw, notes: tuple[tuple[str, str], ...]) -> Record:

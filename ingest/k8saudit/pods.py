@@ -115,11 +115,11 @@ _POD_ROWS = (
 
 
 def _pod_text(find: FindPod, below: tuple[str, ...]) -> Getter:
-    return lambda event: text_at(find(event.record), *below)
+    return lambda event: text_at(find(event.early), *below)
 
 
 def _supplemental_groups(find: FindPod) -> Getter:
-    return lambda event: texts(elements(value_at(find(event.record), "securityContext", "supplementalGroups")))
+    return lambda event: texts(elements(value_at(find(event.early), "securityContext", "supplementalGroups")))
 
 
 def _volume_fields(prefix: str, where: str, find: FindPod) -> Iterator[Field]:
@@ -142,7 +142,7 @@ def _volume_fields(prefix: str, where: str, find: FindPod) -> Iterator[Field]:
 
 def _volume_values(find: FindPod, read: Callable[[Any], Sequence[str]]) -> Getter:
     def get(event: Event, index: int | None = None) -> list[str] | None:
-        pod = find(event.record)
+        pod = find(event.early)
         volumes = pod.get("volumes") if type(pod) is dict else None
         return [value for volume in elements(volumes, index) for value in read(volume)] or None
 
@@ -171,7 +171,7 @@ def _container_values(find: FindPod, kind: str, row: _ContainerRow) -> Getter:
     read, complete = row.read, row.complete
 
     def get(event: Event, index: int | None = None) -> list[str] | None:
-        pod = find(event.record)
+        pod = find(event.early)
         containers = pod.get(kind) if type(pod) is dict else None
         if not containers:
             return None

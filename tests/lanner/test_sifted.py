@@ -100,6 +100,38 @@ def test_a_part_of_the_events_and_annotations(rules: Path) -> None:
     assert len(detector(rules).alerts(part)) == 4
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "ka.resp.name = new",
+        "json.value[/responseObject/metadata/name] = new",
+        "jevt.value[/responseObject/metadata/name] = new",
+        "json.value[/more/than/known] = 1",
+        "ka.verb = get and ka.resp.name = new",
+        "ka.target.resource = secrets and not ka.resp.name exists",
+        'ka.req.configmap.obj contains "1"',
+        'evt.plugininfo contains "responseObject"',
+        "ka.cluster.name = blue",
+        "concat(ka.verb, ka.resp.name) = getnew",
+        "ka.resp.name = val(json.value[/responseObject/metadata/name])",
+    ],
+)
+def test_what_is_decoded_late_is_there_when_a_rule_asks_for_it(tmp_path: Path, condition: str) -> None:
+    path = tmp_path / "rules.yaml"
+    rule = {"rule": "R", "desc": "d", "condition": condition, "output": "%ka.resp.name %json.value[/more/than]"}
+    quick = {"rule": "Q", "desc": "d", "condition": "ka.target.resource = secrets", "output": "%ka.verb"}
+    path.write_text(json.dumps([one | {"priority": "INFO", "source": "k8s_audit"} for one in (rule, quick)]))
+    more = {
+        "requestObject": {"data": {"a": "1"}},
+        "responseObject": {"metadata": {"name": "new"}},
+        "more": {"than": {"known": 1}},
+        "annotations": {"cluster_name": "blue"},
+    }
+    data = event_list([audit_event() | more, audit_event() | {"more": 5}, audit_event("pods")])
+    assert detector(path).alerts(seen(data, Sieve())) == made(data, detector(path))
+    assert any(alert.rule == "R" for alert in made(data, detector(path)))
+
+
 def test_other_rules_are_asked_anew(rules: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(RULES.replace("= secrets", "= pods"))
