@@ -13,6 +13,7 @@ from engine.items import (
     Item,
     map_scalars,
     node_kind,
+    null_hint,
     open_item,
     present,
     scalar_node,
@@ -197,7 +198,8 @@ def _row(entry: Item, node: Node, width: int) -> Row:
 
 def _element(entry: Item, node: Node) -> Scalar:
     if not isinstance(node, ScalarNode) or node.is_null:
-        raise entry.refuse(node, "not-text", f"a value of {entry.title} must be text, not {node_kind(node)}")
+        message = f"a value of {entry.title} must be text, not {node_kind(node)}"
+        raise entry.refuse(node, "not-text", message, hint=null_hint(node))
     return entry.scalar(node)
 
 

@@ -5,6 +5,7 @@ Everything wrong is reported where it stands; a reader that cannot answer raises
 the caller goes on with the next key.
 """
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
@@ -33,6 +34,8 @@ class Invalid(Exception):
 
 
 _LONGEST_SHOWN = 120
+_TAG = re.compile(r"![^!\s]\S*")
+_IN_QUOTES = "put text that begins with '!' or '&' in quotes"
 
 
 @dataclass(slots=True, eq=False)
@@ -168,6 +171,12 @@ def node_kind(node: Node) -> str:
     return "a sequence" if isinstance(node, SequenceNode) else "a mapping"
 
 
+def null_hint(node: Node) -> str:
+    """Return a hint for a word that YAML takes for nothing; "" for anything else."""
+    word = node.value if isinstance(node, ScalarNode) and node.is_null else ""
+    return f"put {word} in quotes when the word itself is meant" if word else ""
+
+
 def present(item: Item, key: str) -> Node:
     """
     Return the node of a key.
@@ -195,8 +204,11 @@ def scalar_node(item: Item, key: str) -> ScalarNode:
         hint = f"put text that begins with '{begins}' in quotes" if begins in "[{" else ""
         raise item.refuse(node, "not-text", f"{item.called(key)} must be text, not {node_kind(node)}", hint=hint)
     if node.is_null or not node.value:
-        hint = "put text that begins with '!' or '&' in quotes" if node.properties else ""
+        hint = _IN_QUOTES if node.properties else "write something behind it, or leave the key away"
         raise item.refuse(key, "empty-value", f"{item.called(key)} is empty", hint=hint)
+    if (tag := _TAG.match(item.file.text, node.start)) is not None:
+        message = f"'{tag[0]}' is a tag in YAML and no part of the text"
+        item.warn(item.file.span(*tag.span()), "yaml-tag", message, "LOAD_WARNING_EXTENSION", _IN_QUOTES)
     return node
 
 
@@ -253,7 +265,7 @@ def sequence(item: Item, key: str) -> list[Node]:
     node = present(item, key)
     if not isinstance(node, SequenceNode):
         plain = isinstance(node, ScalarNode) and not node.is_null and key in ("tags", "items")
-        hint = f"write [{node.value}]" if isinstance(node, ScalarNode) and plain else ""
+        hint = f"write [{node.value}]" if isinstance(node, ScalarNode) and plain else "begin each element with '- '"
         message = f"{item.called(key)} must be a sequence, not {node_kind(node)}"
         raise item.refuse(key, "not-a-sequence", message, hint=hint)
     return node.items
@@ -271,7 +283,8 @@ def map_scalars(item: Item, key: str) -> list[ScalarNode]:
         if isinstance(node, ScalarNode) and not node.is_null:
             found.append(node)
         else:
-            item.report_at(node, "not-text", f"an element of {item.called(key)} must be text, not {node_kind(node)}")
+            message = f"an element of {item.called(key)} must be text, not {node_kind(node)}"
+            item.report_at(node, "not-text", message, hint=null_hint(node))
     return found
 
 

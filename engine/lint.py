@@ -21,6 +21,7 @@ from engine.words import EQUALITIES, LIST_OPS
 
 NA = "<NA>"
 MANY_EVENT_TYPES = 100
+_TYPOGRAPHIC = "\u2018\u2019\u201c\u201d"
 _TRANSFORMED = re.compile(rf"(?:{'|'.join(TRANSFORMERS)})\(.*\)\Z", re.DOTALL)
 _ANCHORED = re.compile(r"(?:\^|\.[+*?])?[^\\^$.|?*+()\[\]{}]*(?:\$|\.[+*?])?")
 
@@ -86,6 +87,10 @@ def _looks_like_code(literal: Literal, node: Compare, table: FieldTable, rule: R
     elif _TRANSFORMED.match(squeezed):
         message = f"'{literal.value}' is compared as text, but looks like a transformer"
         yield _warning("text-like-transformer", "LOAD_COMPILE_CONDITION", message, literal.at, rule)
+    elif literal.kind == "bare" and literal.value[0] in _TYPOGRAPHIC:
+        message = f"'{literal.value}' is compared with its quotes, which are not those of the language"
+        hint = "quotes are straight: ' or \""
+        yield _warning("typographic-quotes", "LOAD_WARNING_EXTENSION", message, literal.at, rule, hint)
     elif node.op == "regex" and _ANCHORED.fullmatch(literal.value):
         message = "the pattern needs no regular expression"
         hint = "use =, contains, startswith or endswith"

@@ -250,7 +250,8 @@ class _Reader:
         """Read the longest text from here on that is a field of the source; what follows it is text."""
         name = _NAME.match(self.text.text, start)
         if name is None:
-            hint = "write %% for a percent sign"
+            braces = self.text.text[start : start + 1] == "{"
+            hint = "write the field without braces" if braces else "write %% for a percent sign"
             raise self.reject("expected a field or transformer after '%'", percent, start + 1, hint)
         end = self._end_of_name(start, name.end())
         argument = _ARGUMENT.match(self.text.text, end) if end == name.end() else None
@@ -263,6 +264,8 @@ class _Reader:
             return self._checked(start, argument.end()), argument.end()
         except Rejected:
             if self._stands_alone(start, end):
+                self.checker.report = outer
+                self._warn_of_rest(start, end, argument.end())
                 return self._checked(start, end), end
             for found in self.checker.report.diagnostics:
                 outer.add(found)

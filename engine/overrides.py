@@ -62,7 +62,7 @@ def _operations(item: Item) -> dict[str, str]:
     if not isinstance(node, MappingNode) or not node.items:
         what = "an empty mapping" if isinstance(node, MappingNode) else node_kind(node)
         message = f"'override' of {item.title} must say 'append' or 'replace' for some key, not {what}"
-        raise item.refuse("override", "bad-override", message)
+        raise item.refuse("override", "bad-override", message, hint="as in 'override: {condition: append}'")
     asked = open_item(item.file, item.report, node, item.kind)
     asked.name, asked.subject = item.name, item.subject
     problems = [_operation_problem(asked, key, item) for key in asked.keys]
@@ -89,7 +89,7 @@ def _operation_problem(asked: Item, key: str, item: Item) -> bool:
         asked.report_at(node, "bad-override", f"nothing can be appended to '{key}'", hint="use 'replace'")
     elif key not in item.values:
         message = f"'override' names '{key}', but {item.title} has no '{key}' here"
-        asked.report_at(key, "bad-override", message)
+        asked.report_at(key, "bad-override", message, hint=f"add '{key}: ...' above 'override'")
     else:
         return False
     return True
@@ -196,7 +196,9 @@ def _toggle(item: Item, definer: Definer) -> None:
     """Carry out an item that only says whether a rule is enabled."""
     if "enabled" not in item.values:
         message = f"{item.title} has none of {', '.join(REQUIRED)}, and no 'enabled' either"
-        hint = "" if item.name not in definer.collection.rules else "to change a rule, list its keys below 'override'"
+        there = "to change a rule, list its keys below 'override'"
+        new = "the keys of a rule stand in the lines below its name, without '- '"
+        hint = there if item.name in definer.collection.rules else new
         raise item.refuse(item.subject, "missing-key", message, hint=hint)
     rule = _rule(item, definer)
     ignored = [key for key in OPTIONAL if key in item.values and key != "enabled"]

@@ -72,6 +72,7 @@ _HINTS = (
     ("expected-operator", "", "", r"(?:has|includes?)\b", "use 'contains', or 'intersects' for a list"),
     ("expected-operator", "", "", r"between\b", "write two comparisons and 'and' between them"),
     ("expected-operator", "", "", r"not\b", "'not' stands before the field"),
+    ("", "", "", r"\.?[^\x00-\x7f]", "names and operators are ASCII; this is {code}"),
     ("expected-operator", "FIELD", "", "-", "names have letters, digits and '_', and dots between them"),
     (
         "expected-operator",
@@ -196,6 +197,11 @@ def _shown(found: str) -> str:
     return repr(found) if found.isprintable() else f"the character U+{ord(found[0]):04X}"
 
 
+def _code(text: str) -> str:
+    """Return the number of the first character that is not ASCII, as in U+0430."""
+    return next((f"U+{ord(character):04X}" for character in text if not character.isascii()), "")
+
+
 def _opened(wrong: _Wrong) -> str:
     """Say which parenthesis is still open at the end."""
     stack: list[int] = []
@@ -219,7 +225,7 @@ def _hint(wrong: _Wrong, slug: str) -> str:
             and (not last or re.fullmatch(last, wrong.last, re.DOTALL))
             and re.match(there, wrong.rest)
         ):
-            return hint.format(found=wrong.found, last=wrong.last, lower=wrong.last.lower())
+            return hint.format(found=wrong.found, last=wrong.last, lower=wrong.last.lower(), code=_code(wrong.rest))
     if slug == "expected-operator":
         return near(wrong.found, OPERATORS) or f"operators are {' '.join(OPERATORS)}"
     return ""

@@ -22,6 +22,7 @@ MAX_ALIASED = 100_000
 """Nodes that the aliases of a file may stand for, beyond the nodes that are written; eight characters count as one."""
 
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_CLOSED_WITH = {"[": "']'", "{": "'}'", '"': '"', "'": "'"}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -192,13 +193,17 @@ def _syntax_error(file: SourceFile, error: yaml.YAMLError) -> Diagnostic:
         mark = error.context_mark or mark  # type: ignore[attr-defined]  # an open quote, not the end of the file
     index = min(mark.index, last) if mark else 0
     message = f"not YAML: {problem}" + (f", {context}" if context else "")
-    return Diagnostic(
-        "yaml-syntax", PARSE, message, file.span(index, index + 1), hint=_syntax_hint(file, index, problem)
-    )
+    hint = _syntax_hint(file, index, problem)
+    if context and "flow" in context and mark is not error.context_mark:  # type: ignore[attr-defined]
+        line, col = file.place(error.context_mark.index)  # type: ignore[attr-defined]
+        hint = f"the bracket in line {line}, column {col} is not closed, or a comma is missing"
+    return Diagnostic("yaml-syntax", PARSE, message, file.span(index, index + 1), hint=hint)
 
 
 def _syntax_hint(file: SourceFile, index: int, problem: str) -> str:
     here = file.text[index : index + 1]
+    if here.isspace() and not here.isascii():
+        return f"U+{ord(here):04X} only looks like a blank; type it again"
     if "tab" in problem or here == "\t":
         return "indent with blanks, not tabs"
     if "cannot start any token" in problem:
@@ -211,8 +216,10 @@ def _syntax_hint(file: SourceFile, index: int, problem: str) -> str:
         return "check the indentation: lists, macros and rules begin with '- ', all in the same column"
     if "alphabetic or numeric character" in problem:
         return "put text that begins with '&' or '*' in quotes"
-    if here in ("[", "{"):
-        return f"close it with '{']' if here == '[' else '}'}'"
+    if here in _CLOSED_WITH:
+        return f"close it with {_CLOSED_WITH[here]}"
+    if "comment or line break" in problem:
+        return "the text begins in the line below '|' or '>'"
     if "did not find expected" in problem:
         return "check the indentation and the quotes here and in the lines before"
     return ""
