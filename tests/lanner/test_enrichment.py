@@ -1,6 +1,7 @@
 """The whole service with an API server beside it: alerts say what stands behind the object of a request."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 
 pytest.importorskip("kubernetes", reason="the package kubernetes is not installed")
 
-from tests.ingest.kubernetes.apiserver import ApiServer, fill, kubeconfig, pod
-from tests.lanner.support import audit_event, environment, lanner
+from tests.ingest.kubernetes.apiserver import ApiServer, fill, kubeconfig, pod, thing
+from tests.lanner.support import ROOT, audit_event, environment, lanner
 from tests.lanner.test_service import Running
 
 RULES = """
@@ -31,6 +32,28 @@ RULES = """
 def exec_event(name: str, **more: Any) -> dict[str, Any]:
     reference = {"resource": "pods", "subresource": "exec", "namespace": "shop", "name": name}
     return {**audit_event(), "verb": "create", "objectRef": reference, **more}
+
+
+def test_the_rule_of_the_manual_fires(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "enrichment.md").read_text("utf-8")
+    (rule,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "- rule:" in block)
+    (tmp_path / "manual.yaml").write_text(rule)
+    with ApiServer().serving() as server:
+        fill(server)
+        server.put("namespaces", thing("shop", labels={"env": "prod"}))
+        owner = ("ReplicaSet", "web-5d9", "uid-shop-web-5d9")
+        container = [{"image": "web:1", "securityContext": {"privileged": True}}]
+        server.put("pods", pod("web-5d9-y", owner=owner, containers=container))
+        running = Running(
+            tmp_path,
+            rules_files=[str(tmp_path / "manual.yaml")],
+            enrichment={"enabled": True, "kubeconfig": kubeconfig(tmp_path, server)},
+        )
+        for name in ("web-5d9-x", "web-5d9-y"):
+            assert running.post(exec_event(name, stage="ResponseStarted")) == 200
+        assert running.end() == 0
+    (alert,) = running.found()
+    assert "Into web-5d9-y of Deployment web | user=bob node=node-1" in alert["output"]
 
 
 class Enriched(Running):
