@@ -318,7 +318,7 @@ def changed_namespace(table: ThreadTable, call: Call, thread: Thread) -> None:
     if flags & CLONE_NEWUSER:
         _change(table, call, thread, caps=(ALL_CAPABILITIES,) * 3)
     if flags & CLONE_FILES and call.name == "unshare":
-        _change(table, call, call.thread or thread, descriptors=dict(thread.descriptors))
+        call.thread = table.change(call.thread or thread, call.time_ns, descriptors=dict(thread.descriptors))
 
 
 def process_control(table: ThreadTable, call: Call, thread: Thread) -> None:
