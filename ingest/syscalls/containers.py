@@ -221,7 +221,7 @@ def read_note(text: str) -> Container | None:
         repository=_text(row, "imagerepo") or image.repository,
         tag=_text(row, "imagetag") or image.tag,
         digest=_text(row, "imagedigest") or image.digest,
-        runtime=_RUNTIMES.get(row.get("type", -1), ""),
+        runtime=_RUNTIMES.get(kind, "") if isinstance(kind := row.get("type"), int) else "",
         user=_text(row, "User"),
         privileged=_bool(row, "privileged"),
         host_pid=_bool(row, "host_pid"),
