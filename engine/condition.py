@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.check import Checker, Rejected
+from engine.check import Checker
 from engine.definitions import Collection, ListDef, MacroDef, Scalar
 from engine.diagnostics import Diagnostic, Report, SourceText
 from engine.fields import FieldCatalog
 from engine.lists import Unresolved
+from engine.operands import Rejected
 from engine.parser import parse_condition
 from engine.plan import Reducer
 from engine.resolve import Resolver

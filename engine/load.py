@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from engine import lint
-from engine.check import UNKNOWN, Checker, Rejected
+from engine.check import UNKNOWN, Checker
 from engine.definitions import Collection, RuleDef
 from engine.diagnostics import WARNING, Diagnostic, Report, SourceText, Span
 from engine.fields import FieldCatalog
 from engine.lists import VALIDATE, Unresolved
+from engine.operands import Rejected
 from engine.output import Template, parse_template
 from engine.plan import Reducer
 from engine.priority import Priority

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.check import Checker, Rejected
 from engine.diagnostics import WARNING, Diagnostic, Report, SourceText
 from engine.event import Event
 from engine.fields import Type
 from engine.generate import value_getter, values_getter
+from engine.operands import Operands, Rejected
 from engine.parser import parse_left
 from engine.syntax import ParseFailure
 from engine.tree import At, FieldRef, Transform
@@ -169,7 +169,7 @@ MAX_WIDTH = 4096
 """Characters that all widths of an output may ask for together."""
 
 
-def parse_template(text: SourceText, checker: Checker) -> Template:
+def parse_template(text: SourceText, checker: Operands) -> Template:
     """
     Read an output format; what is wrong goes to the checker's report.
 
@@ -189,7 +189,7 @@ class _Hopeless(Rejected):
 @dataclass(slots=True)
 class _Reader:
     text: SourceText
-    checker: Checker
+    checker: Operands
     width: int = 0
 
     def reject(self, message: str, start: int, end: int, hint: str = "", slug: str = "bad-output") -> Rejected:

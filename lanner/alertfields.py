@@ -5,12 +5,13 @@ from typing import Any
 
 from engine import times
 from engine.alert import Alert
-from engine.check import Checker, Rejected
+from engine.check import Checker
 from engine.condition import BadCondition, check_condition
 from engine.diagnostics import Report, SourceText
 from engine.event import Event
 from engine.fields import Arg, Field, FieldCatalog, Type, table
 from engine.generate import predicate
+from engine.operands import Rejected
 from engine.output import parse_template
 
 SOURCE = "alert"
