@@ -87,6 +87,7 @@ _HINTS = (
         "for a list use 'in', or a modifier such as 'anyof' between the operator and the list",
     ),
     ("expected-value", "EQOP", "", "[=!<>]", "operators are = != < <= > >="),
+    ("expected-value", "COMMA|LPAR", "", r"\(", "a list holds no lists; put a value with parentheses in quotes"),
     ("expected-value", "COMMA", "", r"\)", "take the comma before it away"),
     ("expected-value", "", "", r"[,)]|\Z", 'an empty text is written ""'),
     ("expected-number", "", "<", ">", "write '!='"),
