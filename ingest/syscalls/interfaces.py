@@ -23,6 +23,10 @@ class Interfaces:
     """The addresses of a host; those of the loopback interface are always among them."""
 
     def __init__(self, found: Iterable[Interface] = ()) -> None:
+        self.replace(found)
+
+    def replace(self, found: Iterable[Interface]) -> None:
+        """Take other addresses."""
         self._found = tuple(found)
         self._local = frozenset(one.ip for one in self._found)
 
@@ -47,9 +51,9 @@ def is_loopback(ip: bytes) -> bool:
     return ip[:1] == b"\x7f" if len(ip) == 4 else ip == b"\0" * 15 + b"\1"
 
 
-def read_interfaces(proc: Path) -> Interfaces:
+def read_interfaces(proc: Path) -> list[Interface]:
     """Read the addresses of a live host from /proc; what cannot be read is left out."""
-    return Interfaces([*_version_4(_text(proc / "net/fib_trie")), *_version_6(_text(proc / "net/if_inet6"))])
+    return list({*_version_4(_text(proc / "net/fib_trie")), *_version_6(_text(proc / "net/if_inet6"))})
 
 
 def _text(path: Path) -> str:

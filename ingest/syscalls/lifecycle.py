@@ -1,6 +1,7 @@
 """What calls tell of threads: births, new programs, ends, identities, directories (spec: fields 5.7)."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Thread
@@ -32,6 +33,12 @@ def texts(found: Any) -> tuple[str, ...]:
         found = found.encode("utf-8", "surrogateescape")
     text = found.removesuffix(b"\0")[:MAX_ARGUMENTS].decode("utf-8", "surrogateescape")
     return tuple(text.split("\0")) if text else ()
+
+
+@lru_cache(maxsize=512)
+def environment(found: bytes) -> tuple[str, ...]:
+    """Return the texts of an environment, the same ones for programs that have the same."""
+    return texts(found)
 
 
 def cgroup_pairs(found: Any) -> tuple[tuple[str, str], ...]:
@@ -181,7 +188,7 @@ def executed(table: ThreadTable, call: Call, thread: Thread | None) -> None:
     new.fd_limit = value(params, 7, new.fd_limit)
     _memory(new, params, 8)
     _set_cgroups(new, value(params, 14))
-    new.env = texts(value(params, 15))
+    new.env = environment(value(params, 15) or b"")
     new.tty = value(params, 16, new.tty)
     new.vpgid = value(params, 17, new.vpgid)
     new.login_uid = signed(value(params, 18, new.login_uid))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingest.syscalls.call import UNKNOWN, Address, Descriptor, Ends, Thread
 from ingest.syscalls.flags import from_linux
-from ingest.syscalls.interfaces import read_interfaces
+from ingest.syscalls.interfaces import Interfaces, read_interfaces
 from ingest.syscalls.lifecycle import subsystem_name
 from ingest.syscalls.sockets import AF_UNIX, TYPECHARS, show_address, show_ends
 from ingest.syscalls.threads import DELETED, ThreadTable
@@ -29,6 +29,9 @@ MAX_TABLE = 4 << 20
 
 CGROUPS = ("cpuset", "cpu", "cpuacct", "blkio", "memory")
 """Subsystems that are told for a cgroup of version 2, which has one path for all."""
+
+INTERFACES_S = 30.0
+"""Seconds between two looks at the host's addresses."""
 
 EXE_WRITABLE, EXE_FROM_MEMFD = 1, 4
 _MEMFD = "/memfd:"
@@ -127,7 +130,15 @@ class Procfs:
             self._namespaces[name] = thread.start_ns if thread.pid != 1 else boot_ns()
         return self._namespaces.get(name, boot_ns() if thread.vpid == thread.pid else 0)
 
+    def thread_count(self, pid: int) -> int | None:
+        """Count the threads of a process; None when it is gone."""
+        return _entries(f"{self.root}/{pid}/task")
+
     # Descriptors
+
+    def descriptor_count(self, pid: int) -> int | None:
+        """Count the open descriptors of a process; None when it is gone."""
+        return _entries(f"{self.root}/{pid}/fd")
 
     def descriptor(self, pid: int, num: int) -> Descriptor | None:
         """Return an open descriptor of a process; None when it is gone."""
@@ -148,6 +159,14 @@ class Procfs:
         return new
 
     def _socket(self, pid: int, num: int, ino: int) -> Descriptor:
+        for _ in range(_TRIES):
+            found = self._listed(pid, num, ino)
+            if found is not None:
+                return found
+        return Descriptor(num, ino=ino)
+
+    def _listed(self, pid: int, num: int, ino: int) -> Descriptor | None:
+        """Return a socket from the kernel's lists; one can be missed while others come and go."""
         for name, family, l4 in _SOCKET_TABLES:
             for line in _read(f"{self.root}/{pid}/net/{name}", MAX_TABLE).split(b"\n")[1:]:
                 words = line.split()
@@ -158,9 +177,10 @@ class Procfs:
             if len(words) > 6 and words[6] == b"%d" % ino:
                 path = os.fsdecode(words[7]) if len(words) > 7 else ""
                 return Descriptor(num, "u", path, ino=ino, address=Address(AF_UNIX, path=path))
-        return Descriptor(num, ino=ino)
+        return None
 
 
+_TRIES = 3
 _O_DIRECTORY = 1024
 _SOCKET_TABLES = (("tcp", 2, "tcp"), ("tcp6", 10, "tcp"), ("udp", 2, "udp"), ("udp6", 10, "udp"), ("raw", 2, "raw"))
 _LISTEN = b"0A"
@@ -215,6 +235,13 @@ def _read(path: str, limit: int = MAX_TABLE) -> bytes:
         return b""
     finally:
         os.close(fd)
+
+
+def _entries(path: str) -> int | None:
+    try:
+        return len(os.listdir(path))
+    except OSError:
+        return None
 
 
 def _link(path: str) -> str:
@@ -294,12 +321,29 @@ def _writable(found: os.stat_result, thread: Thread) -> bool:
 # A table of the live host
 
 
+class LiveInterfaces(Interfaces):
+    """The addresses of this host, read again now and then, since they come and go."""
+
+    def __init__(self, proc: Path) -> None:
+        super().__init__()
+        self._proc = proc
+        self._next = 0.0
+
+    def is_local(self, ip: bytes) -> bool:
+        """Tell whether an address belongs to the host."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + INTERFACES_S
+            self.replace(read_interfaces(self._proc))
+        return super().is_local(ip)
+
+
 def live_table(procfs: Procfs | None = None) -> ThreadTable:
     """Return an empty table that looks unknown threads, descriptors and accounts up on this host."""
     procfs = procfs or Procfs()
-    table = ThreadTable(procfs.thread, procfs.descriptor)
+    table = ThreadTable(procfs)
     table.accounts = Accounts(live=True, proc=procfs.root)
-    table.interfaces = read_interfaces(Path(procfs.root))
+    table.interfaces = LiveInterfaces(Path(procfs.root))
     return table
 
 

@@ -230,10 +230,13 @@ def _flag(bit: int) -> Getter:
 
 def _open_count(call: Call) -> int | None:
     thread = call.thread
-    if thread is None or (call.table is not None and call.table.resolves_descriptors):
+    if thread is None or call.table is None:
         return None
+    count: int | None = call.table.descriptor_count(thread)
+    if count is None or call.table.is_live:
+        return count
     closed = call.fd is not None and call.fd.num >= 0 and call.fd.num not in thread.descriptors
-    return len(thread.descriptors) + closed
+    return count + closed
 
 
 def _fd_count(event: HostEvent) -> int | None:
@@ -263,7 +266,7 @@ def _threads(event: HostEvent) -> int | None:
     call = event.record
     if call.thread is None or call.table is None:
         return None
-    return int(call.table.living(call.thread.pid, call.time_ns))
+    return int(call.table.thread_count(call.thread, call.time_ns))
 
 
 def _other_threads(event: HostEvent) -> int | None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Seen, Thread
 from ingest.syscalls.containers import Containers, identify
@@ -40,8 +40,21 @@ SAME_START_NS = 20_000_000
 
 _values: Callable[[Thread], tuple[Any, ...]] = attrgetter(*(row.name for row in fields(Thread)))
 
-LookUp = Callable[[int], Thread | None]
-DescriptorLookUp = Callable[[int, int], Descriptor | None]
+
+class LiveHost(Protocol):
+    """What can be asked of the host that events come from; None for what is not there any more."""
+
+    def thread(self, tid: int) -> Thread | None:
+        """Return a thread."""
+
+    def descriptor(self, pid: int, num: int) -> Descriptor | None:
+        """Return an open descriptor of a process."""
+
+    def thread_count(self, pid: int) -> int | None:
+        """Count the threads of a process."""
+
+    def descriptor_count(self, pid: int) -> int | None:
+        """Count the open descriptors of a process."""
 
 
 def changed(thread: Thread, time_ns: int, **facts: Any) -> Thread:
@@ -71,15 +84,12 @@ class ThreadTable:
         reused: Thread ids found to belong to another thread than the table knew.
     """
 
-    def __init__(
-        self, look_up: LookUp | None = None, descriptor: DescriptorLookUp | None = None, limit: int = MAX_THREADS
-    ) -> None:
+    def __init__(self, live: LiveHost | None = None, limit: int = MAX_THREADS) -> None:
         """
         Make an empty table.
 
         Args:
-            look_up: Finds a thread of the live host by id; None for captures.
-            descriptor: Finds an open descriptor of the live host by process and number; None for captures.
+            live: Answers for what no event told; None for captures. Descriptors are then not kept but looked up.
             limit: Threads it may hold.
         """
         self.accounts = Accounts()
@@ -87,8 +97,7 @@ class ThreadTable:
         self.interfaces = Interfaces()
         self.evicted = 0
         self.reused = 0
-        self._look_up = look_up
-        self._descriptor = descriptor
+        self._live = live
         self._limit = limit
         self._threads: dict[int, Thread] = {}
         self._others: dict[int, set[int]] = {}
@@ -105,12 +114,7 @@ class ThreadTable:
     @property
     def is_live(self) -> bool:
         """Whether unknown threads can be looked up."""
-        return self._look_up is not None
-
-    @property
-    def resolves_descriptors(self) -> bool:
-        """Whether descriptors come with the events or are looked up, so that the threads hold none."""
-        return self._descriptor is not None
+        return self._live is not None
 
     # Reading
 
@@ -128,7 +132,7 @@ class ThreadTable:
     def find(self, tid: int, time_ns: int) -> Thread | None:
         """Return the thread as it was; one that is not in the table is looked up on the live host, within bounds."""
         thread = self.at(tid, time_ns)
-        if thread is None and self._look_up is not None and tid > 0:
+        if thread is None and self._live is not None and tid > 0:
             thread = self._found(tid, time_ns)
         return thread
 
@@ -156,18 +160,29 @@ class ThreadTable:
             yield here
 
     def living(self, pid: int, time_ns: int) -> int:
-        """Count the living threads of a process, the main thread included."""
+        """Count the living threads of a process that are known, the main thread included."""
         if pid < 0:
             return 0
         tids = [pid, *self._others.get(pid, ())]
         found = [thread for tid in tids if (thread := self.at(tid, time_ns)) is not None]
         return sum(not thread.exited_ns for thread in found)
 
+    def thread_count(self, thread: Thread, time_ns: int) -> int:
+        """Count the threads of a thread's process; on a live host those are counted that no event told of, too."""
+        known = self.living(thread.pid, time_ns)
+        return known if self._live is None or thread.exited_ns else self._live.thread_count(thread.pid) or known
+
+    def descriptor_count(self, thread: Thread) -> int | None:
+        """Count the open descriptors of a thread's process; None when nobody knows."""
+        if self._live is None:
+            return len(thread.descriptors)
+        return None if thread.exited_ns else self._live.descriptor_count(thread.pid)
+
     def descriptor(self, thread: Thread, num: int) -> Descriptor | None:
-        """Return an open descriptor of a thread's process; drivers that keep none have it looked up."""
+        """Return an open descriptor of a thread's process; on a live host it is looked up."""
         found = thread.descriptors.get(num)
-        if found is None and self._descriptor is not None and num >= 0 and not thread.exited_ns:
-            found = self._descriptor(thread.pid, num)
+        if found is None and self._live is not None and num >= 0 and not thread.exited_ns:
+            found = self._live.descriptor(thread.pid, num)
         return found
 
     # Changing
@@ -291,10 +306,10 @@ class ThreadTable:
         return self.change(thread, call.time_ns, login_uid=seen.login_uid, comm=comm, **facts)
 
     def _found(self, tid: int, time_ns: int) -> Thread | None:
-        if self._look_up is None or self._unknown.get(tid, 0) > time_ns or self._budget <= 0:
+        if self._live is None or self._unknown.get(tid, 0) > time_ns or self._budget <= 0:
             return None
         self._budget -= 1
-        thread = self._look_up(tid)
+        thread = self._live.thread(tid)
         if thread is None:
             self._unknown[tid] = time_ns + SECOND
             return None

@@ -22,13 +22,13 @@ def test_the_hosts_addresses_are_read_from_procfs(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     (tmp_path / "net/fib_trie").write_text(FIB)
     (tmp_path / "net/if_inet6").write_text("20010db8000000000000000000000001 02 40 00 80 eth0\nodd\n")
-    found = read_interfaces(tmp_path)
+    found = Interfaces(read_interfaces(tmp_path))
     local = [text for text in ("10.0.0.5", "10.0.0.6", "2001:db8::1", "2001:db8::2") if found.is_local(packed(text))]
     assert local == ["10.0.0.5", "2001:db8::1"]
 
 
 def test_a_host_without_procfs_has_loopback_only(tmp_path: Path) -> None:
-    found = read_interfaces(tmp_path)
+    found = Interfaces(read_interfaces(tmp_path))
     assert [found.is_local(packed(text)) for text in ("127.0.0.1", "127.9.9.9", "::1", "10.0.0.1")] == [
         *[True] * 3,
         False,

@@ -1,6 +1,6 @@
 from ingest.syscalls.call import Call, Descriptor, Seen, Thread
 from ingest.syscalls.threads import KEPT_NS, MAX_LOOK_UPS, SECOND, ThreadTable, changed
-from tests.ingest.syscalls.host import CLONE_THREAD, SHELL, START, Host
+from tests.ingest.syscalls.host import CLONE_THREAD, SHELL, START, Host, field
 
 
 def names(host: Host, tid: int) -> list[str]:
@@ -147,9 +147,18 @@ class Procfs:
         self.asked.append(tid)
         return Thread(tid, tid, START, comm="found") if tid == 7 else None
 
+    def descriptor(self, pid: int, num: int) -> Descriptor | None:
+        return Descriptor(num, "p") if num == 0 else None
+
+    def thread_count(self, pid: int) -> int | None:
+        return 12 if pid == 7 else None
+
+    def descriptor_count(self, pid: int) -> int | None:
+        return 34 if pid == 7 else None
+
 
 def live(procfs: Procfs) -> Host:
-    return Host(ThreadTable(procfs.thread, lambda pid, num: None))
+    return Host(ThreadTable(procfs))
 
 
 def test_an_unknown_thread_of_a_live_host_is_looked_up_once() -> None:
@@ -158,6 +167,15 @@ def test_an_unknown_thread_of_a_live_host_is_looked_up_once() -> None:
     assert host.call("getuid", 0, on=7).thread.comm == "found"  # type: ignore[union-attr]
     host.call("getuid", 0, on=7)
     assert procfs.asked == [7]
+
+
+def test_a_live_host_is_asked_for_what_no_event_tells() -> None:
+    host = live(Procfs())
+    call = host.call("getuid", 0, on=7)
+    names = ("nthreads", "nchilds", "fdopencount", "stdin.type", "stdout.type")
+    assert [field(call, f"proc.{name}") for name in names] == [12, 11, 34, "pipe", None]
+    known = host.call("getuid", 0)
+    assert [field(known, f"proc.{name}") for name in ("nthreads", "fdopencount")] == [1, None]
 
 
 def test_a_thread_that_is_gone_is_not_looked_up_again_for_a_second() -> None:
@@ -173,7 +191,7 @@ def test_a_thread_that_is_gone_is_not_looked_up_again_for_a_second() -> None:
 
 def test_look_ups_in_a_second_are_bounded() -> None:
     procfs = Procfs()
-    table = ThreadTable(procfs.thread)
+    table = ThreadTable(procfs)
     for tid in range(1000, 1000 + 5 * MAX_LOOK_UPS):
         table.find(tid, START)
     assert len(procfs.asked) == MAX_LOOK_UPS
