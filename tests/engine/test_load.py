@@ -22,7 +22,7 @@ OTHER = table(
     testfields.COMMON,
     [
         Field("t.s", Type.STRING, "A text, here too.", lambda event: event.record.get("s")),
-        Field("o.s", Type.STRING, "A text that this source alone has.", lambda event: event.record.get("o")),
+        Field("o.s", Type.STRING, "A text that is suggested.", lambda event: event.record.get("o"), suggested=True),
     ],
 )
 CATALOG = FieldCatalog({**testfields.CATALOG.tables, "other": OTHER})
@@ -79,6 +79,13 @@ def test_configuration_adds_to_outputs(entries: list[AppendOutput], message: str
     alert = json.loads(make_alert(match, "h").json(with_message=True))
     del alert["output_fields"]["evt.time"]
     assert (alert["message"], alert["output_fields"]) == (message, fields)
+
+
+def test_suggested_fields_are_those_of_the_source() -> None:
+    suggested = LoadOptions(append_output=[AppendOutput(suggested=True)])
+    ruleset = loaded([rule(condition="evt.num > 0", source="any")], options=suggested)
+    told = [Engine(ruleset).evaluate(event) for event in (testfields.event(), Event("other", 0, {"o": "x"}, ""))]
+    assert [make_alert(match, "h").message for (match,) in told] == ["o", "o o_s=x"]
 
 
 def test_what_is_wrong_with_an_addition_is_told_there_and_for_each_rule() -> None:
