@@ -17,6 +17,7 @@ _PERF_EVENT_OPEN = 298
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY, PROG_LOAD = range(6)
 PROG_NEXT_ID = 11
 RAW_TRACEPOINT_OPEN = 17
+MAP_UPDATE_BATCH = 26
 
 ARRAY, PROG_ARRAY, PERCPU_ARRAY, RINGBUF = 2, 3, 6, 27
 TRACEPOINT, RAW_TRACEPOINT = 5, 17
@@ -65,6 +66,16 @@ def update(map_fd: int, key: bytes, value: bytes) -> None:
     keys, values = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
     attributes = struct.pack("<IIQQQ", map_fd, 0, _address(keys), _address(values), 0)
     _bpf(MAP_UPDATE, attributes, "a map cannot be written")
+
+
+def update_all(map_fd: int, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+    """Put many values into a map, each at once, not all at once. Raises BpfError."""
+    key_buffer, value_buffer = (
+        ctypes.create_string_buffer(b"".join(keys)),
+        ctypes.create_string_buffer(b"".join(values)),
+    )
+    attributes = struct.pack("<QQQQIIQQ", 0, 0, _address(key_buffer), _address(value_buffer), len(keys), map_fd, 0, 0)
+    _bpf(MAP_UPDATE_BATCH, attributes, "a map cannot be written")
 
 
 def delete(map_fd: int, key: bytes) -> bool:

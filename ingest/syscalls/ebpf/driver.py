@@ -123,8 +123,9 @@ class Driver:
         self._shared = {name: os.dup(loaded.maps[name]) for name in (*_SHARED, *_RINGS)}
         for fd in self._shared.values():
             os.set_inheritable(fd, False)
-        for number, translated in enumerate(COMPAT):
-            bpf.update(self._shared["compat_numbers"], _U32.pack(number), _U32.pack(translated))
+        bpf.update_all(
+            self._shared["compat_numbers"], list(map(_U32.pack, range(len(COMPAT)))), list(map(_U32.pack, COMPAT))
+        )
         for index, value in enumerate((self._options.rate, self._options.burst)):
             bpf.update(self._shared["settings"], _U32.pack(index), _U64.pack(value))
         self.exclude(os.getpid())
@@ -136,7 +137,7 @@ class Driver:
         """Return the numbers in tracefs of the calls' own tracepoints; [] when all are seen at one place."""
         if self.mode != "fast":
             return []
-        chosen = {number for number, entry in policy.items() if number < PROCEXIT and _U32.unpack_from(entry)[0]}
+        chosen = {number for number, entry in policy.items() if number < PROCEXIT and _U32.unpack_from(entry)[0] & 3}
         folder = _events_folder()
         if folder is None:
             raise LoadError("tracefs is not mounted: mount -t tracefs nodev /sys/kernel/tracing, or use mode full")
@@ -146,8 +147,7 @@ class Driver:
 
     def _switch(self, loaded: Loaded, policy: dict[int, bytes], generation: int, what: Compiled) -> None:
         """Let the new programs take the events, number by number, then end the old ones."""
-        for number, entry in policy.items():
-            bpf.update(self._shared["policies"], _U32.pack(number), entry)
+        bpf.update_all(self._shared["policies"], [_U32.pack(number) for number in policy], list(policy.values()))
         if self._loaded:
             bpf.update(self._shared["takes"], _U32.pack(0), bytes(16 * self._processors))
             self._loaded.close()

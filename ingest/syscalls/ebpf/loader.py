@@ -39,11 +39,19 @@ HOOKS = {
 }
 """Programs at raw tracepoints, beside those of system calls."""
 
-TAILS = ("read_arguments", "walk_path", "on_exec", "read_cgroups", "read_argv", "read_memory")
+TAILS = (
+    *("read_arguments", "walk_path", "read_cgroups", "read_argv", "read_memory", "read_descriptors"),
+    "identify_thread",
+)
 """Programs by their number in the tail call map (``TAIL_*`` in program.c)."""
 
-_FUNCTIONS = ("on_sys_exit", "on_call_exit", *HOOKS, "read_arguments", "walk_path", "read_cgroups", "read_argv")
-_FUNCTIONS += ("read_memory",)
+_FUNCTIONS = ("on_sys_exit", "on_call_exit", *HOOKS, *TAILS)
+
+
+_NEEDS = {"NEEDS_COMM": ("->comm",), "NEEDS_UID": ("->uid",), "NEEDS_OPEN": ("->open_flags", "->mode")}
+"""What the program finds out before it asks the predicates, by the words in them that make use of it."""
+
+_FIRST_PIDNS = 0xEFFFFFFC  # inode number of the first pid namespace (Linux: PROC_PID_INIT_INO)
 
 
 class LoadError(Exception):
@@ -88,6 +96,9 @@ def program_text(known: Mapping[str, int], generation: int, chosen: Filter, snap
     """Return the C text for a kernel, a generation (1 or 2) and what is wanted."""
     numbers = dict(known) | {"GENERATION": generation, "SNAPLEN": snaplen, "WATERMARK": 256}
     numbers |= {"NR_EXIT": PROCEXIT, "NR_RENAME": TASK_RENAME, "NR_CHDIR": NUMBERS["chdir"]}
+    numbers["FIRST_PIDNS"] = _FIRST_PIDNS
+    conditions = chosen.early + chosen.late + chosen.declarations
+    numbers |= {name: 1 for name, words in _NEEDS.items() if any(word in conditions for word in words)}
     predicates = (
         f"{chosen.declarations}\n"
         f"static __always_inline int wanted_early(struct view *v)\n{{\n{chosen.early}\n}}\n"
@@ -258,15 +269,13 @@ class Loaded:
     def _load_all(self, kind: int, fast: bool) -> None:
         """Load the programs of one type and the tail calls between them."""
         first = "on_call_exit" if kind == bpf.TRACEPOINT else "on_sys_exit"
-        tails = [name for name in TAILS if name != "on_exec"]
         hooks = [] if kind == bpf.TRACEPOINT else list(HOOKS)
         calls = [] if fast and kind == bpf.RAW_TRACEPOINT else [first]
-        for name in (*tails, *hooks, *calls):
+        for name in (*TAILS, *hooks, *calls):
             self._programs[name, kind] = self._load(name, kind)
-        for index, name in enumerate(TAILS):
-            if name in tails:
-                fd = self._programs[name, kind]
-                bpf.update(self.maps[f"tails{kind}"], struct.pack("<I", index), struct.pack("<I", fd))
+        for index, name in enumerate(TAILS, 1):
+            fd = self._programs[name, kind]
+            bpf.update(self.maps[f"tails{kind}"], struct.pack("<I", index), struct.pack("<I", fd))
 
     def _load(self, name: str, kind: int) -> int:
         code = bytearray(self._what.functions[name])

@@ -22,7 +22,9 @@ TASK_MAJ_FLT task_struct.maj_flt
 TASK_MIN_FLT task_struct.min_flt
 TASK_CGROUPS task_struct.cgroups
 CRED_UID cred.uid
+CRED_GID cred.gid
 CRED_EUID cred.euid
+CRED_EGID cred.egid
 CRED_FSUID cred.fsuid
 CRED_FSGID cred.fsgid
 CRED_GROUPS cred.group_info
@@ -145,6 +147,28 @@ def _rss(btf: Btf) -> dict[str, int]:
     return {f"OFF_RSS_{name}": base + inner + index * (size or 8) for index, name in enumerate(_RSS)}
 
 
+_WINDOWS = {
+    "FILE": ("FILE_INODE", "FILE_FLAGS", "FILE_MODE", "FILE_PRIVATE", "FILE_PATH"),
+    "INODE": ("INODE_SB", "INODE_MODE", "INODE_INO", "INODE_RDEV"),
+    "SB": ("SB_DEV", "SB_MAGIC"),
+}
+"""Members that are read at one go."""
+
+_WINDOW_MOST = 256
+
+
+def _windows(found: dict[str, int]) -> dict[str, int]:
+    """Return where the part of a structure begins that holds some members, and its size. Raises BtfError."""
+    windows = {}
+    for name, members in _WINDOWS.items():
+        places = [found[f"OFF_{member}"] for member in members]
+        windows[f"{name}_FROM"] = min(places)
+        windows[f"{name}_SIZE"] = size = max(places) + 16 - min(places)
+        if size > _WINDOW_MOST:
+            raise BtfError(f"the members {', '.join(members)} are too far apart in this kernel")
+    return windows
+
+
 def offsets(btf: Btf) -> dict[str, int]:
     """Return what the program must know of the kernel, by name. Raises BtfError for a kernel it does not fit."""
     found = {f"OFF_{name}": _first(btf, places) for name, *places in _lines(_MEMBERS)}
@@ -153,7 +177,7 @@ def offsets(btf: Btf) -> dict[str, int]:
             found[f"OFF_{name}"] = _first(btf, places)
         except BtfError:
             continue
-    found |= _rss(btf)
+    found |= _rss(btf) | _windows(found)
     found["SIZE_UPID"] = btf.size("upid")
     if found["OFF_DENTRY_HASH_LEN"] != found["OFF_DENTRY_PARENT"] + 8:
         raise BtfError("dentry.d_name does not follow d_parent in this kernel")

@@ -12,9 +12,9 @@ import struct
 from collections.abc import Iterable
 from functools import cache
 
-from ingest.syscalls.ebpf.numbers import NUMBERS, PROCEXIT, SIZE, TASK_RENAME
+from ingest.syscalls.ebpf.numbers import COMPAT, NUMBERS, SIZE, SOCKETCALL, SUBCALLS
 
-PRIORITY, RET_FD, STATE, WANTED, ARGV, HOW, ENOUGH = 4, 8, 16, 32, 64, 128, 256
+PRIORITY, RET_FD, STATE, WANTED, ARGV, HOW, ENOUGH, OTHERS = 4, 8, 16, 32, 64, 128, 256, 512
 """Bits of ``flags``, as in program.c; 1 and 2 say which generation of programs takes the event."""
 
 _KINDS = ".tpfdsaoiVvMml2A"
@@ -228,12 +228,19 @@ def fd_index(number: int) -> int:
 def entries(wanted: Iterable[int], generation: int) -> dict[int, bytes]:
     """Return the policy of all numbers; ``generation`` is 1 or 2."""
     chosen = frozenset(wanted)
+    taken = chosen | STATE_NUMBERS
+    others = frozenset(
+        SOCKETCALL if number > SUBCALLS else number for number, meant in enumerate(COMPAT) if meant in taken
+    )
     found = {}
     for number in range(SIZE):
         flags = (WANTED if number in chosen else 0) | (STATE if number in STATE_NUMBERS else 0)
-        found[number] = entry(number, flags | generation if flags else 0)
+        mine = entry(number, flags | generation if flags else 0)
+        found[number] = _marked(mine) if number in others else mine
     return found
 
 
-SPECIAL = (PROCEXIT, TASK_RENAME)
-"""Numbers of events that are no calls."""
+def _marked(entry: bytes) -> bytes:
+    """Say of a number that a 32-bit program means a call by it that is taken."""
+    flags, kinds, size, path = _ENTRY.unpack(entry)
+    return _ENTRY.pack(flags | OTHERS, kinds, size, path)

@@ -12,6 +12,7 @@
 #define WALK 4096
 #define DEPTH 48
 #define JOBS 10
+#define ASKED 4
 #define CWD 8
 #define EXE 9
 #define RET 7
@@ -27,7 +28,7 @@ enum { NO_ARG, ARG_TEXT, ARG_PATH, ARG_FD, ARG_DIR, ARG_STRUCT, ARG_ADDRESS, ARG
        ARG_VECTOR_OUT, ARG_VECTOR_IN, ARG_MESSAGE_OUT, ARG_MESSAGE_IN, ARG_POLL, ARG_FDS, ARG_ADDRESS_OUT };
 enum { COUNT_SENT_PRIORITY, COUNT_SENT_BULK, COUNT_LOST_PRIORITY, COUNT_LOST_BULK, COUNT_LIMITED, COUNT_TRUNCATED,
        COUNT_FAULTS, COUNT_OWN, COUNT_TAIL, COUNTS };
-enum { TAIL_ARGUMENTS, TAIL_WALK, TAIL_EXEC, TAIL_CGROUPS, TAIL_ARGV, TAIL_MEMORY, TAILS };
+enum { TAIL_NONE, TAIL_ARGUMENTS, TAIL_WALK, TAIL_CGROUPS, TAIL_ARGV, TAIL_MEMORY, TAIL_DESCRIPTORS, TAIL_IDENTIFY, TAILS };
 
 /* Keeps the compiler from knowing a value, so that the verifier sees the checks as they are written here. */
 #define OPAQUE(x) asm volatile("" : "+r"(x))
@@ -70,10 +71,14 @@ struct scratch {
     struct header h;
     u8 data[SCRATCH_DATA];
     u8 walk[WALK + 256];
+    u8 window[256];
     struct job job[JOBS + 6];
     struct walker walker;
+    struct {
+        u32 index, fd;
+    } ask[ASKED];
     u64 task;
-    u32 pos, jobs, job_done, policy;
+    u32 pos, jobs, job_done, asked, policy, next;
     u8 kind[8];
     u32 struct_size, path_done;
 };
@@ -132,6 +137,9 @@ static __always_inline u64 rd64(u64 at) { u64 v = 0; bpf_probe_read_kernel(&v, 8
 static __always_inline u32 rd32(u64 at) { u32 v = 0; bpf_probe_read_kernel(&v, 4, (void *)at); return v; }
 static __always_inline u16 rd16(u64 at) { u16 v = 0; bpf_probe_read_kernel(&v, 2, (void *)at); return v; }
 static __always_inline u8 rd8(u64 at) { u8 v = 0; bpf_probe_read_kernel(&v, 1, (void *)at); return v; }
+
+/* Reads through a pointer whose type the verifier knows: no call, and a fault reads 0. */
+#define LOAD(type, from, at) (*(type *)((char *)(from) + (at)))
 
 static __always_inline void count(u32 what)
 {
@@ -212,15 +220,20 @@ static __always_inline void bytes(struct scratch *s, u8 tag, u8 index, u64 from,
     fill(s, p, n);
 }
 
-static __always_inline void add_job(struct scratch *s, u8 index, u64 path)
+static __always_inline void queue(struct scratch *s, u8 index, u64 mount, u64 dentry)
 {
     u32 n = s->jobs;
     if (n >= JOBS) return;
     struct job *j = &s->job[n & 15];
-    j->mount = rd64(path + OFF_PATH_MNT);
-    j->dentry = rd64(path + OFF_PATH_DENTRY);
+    j->mount = mount;
+    j->dentry = dentry;
     j->index = index;
     s->jobs = n + 1;
+}
+
+static __always_inline void add_job(struct scratch *s, u8 index, u64 path)
+{
+    queue(s, index, rd64(path + OFF_PATH_MNT), rd64(path + OFF_PATH_DENTRY));
 }
 
 static __always_inline void add_cwd(struct scratch *s)
@@ -228,11 +241,23 @@ static __always_inline void add_cwd(struct scratch *s)
     add_job(s, CWD, rd64(s->task + OFF_TASK_FS) + OFF_FS_PWD);
 }
 
-static __always_inline u64 file_of(u64 task, u32 fd)
+/* Has a descriptor looked up once all arguments are read. */
+static __always_inline void ask(struct scratch *s, u32 index, u32 fd)
 {
-    u64 fdt = rd64(rd64(task + OFF_TASK_FILES) + OFF_FILES_FDT);
-    if (fd >= rd32(fdt + OFF_FDTABLE_MAX)) return 0;
-    return rd64(rd64(fdt + OFF_FDTABLE_FD) + (u64)fd * 8);
+    u32 n = s->asked;
+    if (n >= ASKED) return;
+    s->ask[n & 3].index = index;
+    s->ask[n & 3].fd = fd;
+    s->asked = n + 1;
+}
+
+static __always_inline u64 file_of(u32 fd)
+{
+    void *files = LOAD(void *, current_btf(), OFF_TASK_FILES);
+    if (!files) return 0;
+    void *fdt = LOAD(void *, files, OFF_FILES_FDT);
+    if (!fdt || fd >= LOAD(u32, fdt, OFF_FDTABLE_MAX)) return 0;
+    return rd64(LOAD(u64, fdt, OFF_FDTABLE_FD) + (u64)fd * 8);
 }
 
 /* 1: changed or added in a container, 2: untouched from its image, 0: not on an overlay */
@@ -259,9 +284,9 @@ static __always_inline void unix_name(struct scratch *s, u8 tag, u8 index, u64 s
     fill(s, p, len);
 }
 
-static __always_inline void socket_of(struct scratch *s, u8 index, u64 file)
+static __always_inline void socket_of(struct scratch *s, u8 index, u64 socket)
 {
-    u64 socket = rd64(file + OFF_FILE_PRIVATE), sk = rd64(socket + OFF_SOCKET_SK), peer = 0;
+    u64 sk = rd64(socket + OFF_SOCKET_SK), peer = 0;
     u8 *p = room(s, TAG_SOCKET, index);
     if (!p || !sk) return;
     struct socket_info *i = (void *)(p + 4);
@@ -297,25 +322,34 @@ static __always_inline void socket_of(struct scratch *s, u8 index, u64 file)
 
 static __always_inline void descriptor(struct scratch *s, u8 index, u32 fd)
 {
-    u64 file = file_of(s->task, fd);
+    u64 file = file_of(fd);
     if (!file) return;
     u8 *p = room(s, TAG_FD, index);
     if (!p) return;
-    u64 inode = rd64(file + OFF_FILE_INODE), sb = rd64(inode + OFF_INODE_SB);
+    u8 *w = s->window;
     struct fd_info *i = (void *)(p + 4);
-    u32 mode = rd16(inode + OFF_INODE_MODE), magic = rd64(sb + OFF_SB_MAGIC);
-    i->ino = rd64(inode + OFF_INODE_INO);
+    bpf_probe_read_kernel(w, FILE_SIZE, (void *)(file + FILE_FROM));
+    u64 inode = LOAD(u64, w, OFF_FILE_INODE - FILE_FROM);
     i->num = fd;
+    i->flags = LOAD(u32, w, OFF_FILE_FLAGS - FILE_FROM);
+    i->fmode = LOAD(u32, w, OFF_FILE_MODE - FILE_FROM);
+    u64 mount = LOAD(u64, w, OFF_FILE_PATH + OFF_PATH_MNT - FILE_FROM);
+    u64 dentry = LOAD(u64, w, OFF_FILE_PATH + OFF_PATH_DENTRY - FILE_FROM);
+    u64 private = LOAD(u64, w, OFF_FILE_PRIVATE - FILE_FROM);
+    bpf_probe_read_kernel(w, INODE_SIZE, (void *)(inode + INODE_FROM));
+    u64 sb = LOAD(u64, w, OFF_INODE_SB - INODE_FROM);
+    u32 mode = LOAD(u16, w, OFF_INODE_MODE - INODE_FROM);
+    i->ino = LOAD(u64, w, OFF_INODE_INO - INODE_FROM);
+    i->rdev = LOAD(u32, w, OFF_INODE_RDEV - INODE_FROM);
     i->mode = mode;
-    i->dev = rd32(sb + OFF_SB_DEV);
-    i->flags = rd32(file + OFF_FILE_FLAGS);
-    i->fmode = rd32(file + OFF_FILE_MODE);
+    bpf_probe_read_kernel(w, SB_SIZE, (void *)(sb + SB_FROM));
+    u32 magic = LOAD(u64, w, OFF_SB_MAGIC - SB_FROM);
+    i->dev = LOAD(u32, w, OFF_SB_DEV - SB_FROM);
     i->magic = magic;
     i->layer = layer_of(inode, magic);
-    i->rdev = rd32(inode + OFF_INODE_RDEV);
     fill(s, p, sizeof *i);
-    if ((mode & 0xf000) == 0xc000) socket_of(s, index, file);
-    else add_job(s, index, file + OFF_FILE_PATH);
+    if ((mode & 0xf000) == 0xc000) socket_of(s, index, private);
+    else queue(s, index, mount, dentry);
 }
 
 /* ---- the end of every event ---- */
@@ -480,6 +514,7 @@ static __always_inline void begin(struct scratch *s, u64 task, u8 kind, u32 nr, 
     s->pos = 0;
     s->jobs = 0;
     s->job_done = 0;
+    s->asked = 0;
     s->path_done = 0;
     s->policy = policy;
     *(u64 *)s->kind = 0;
@@ -490,42 +525,64 @@ static __always_inline void begin(struct scratch *s, u64 task, u8 kind, u32 nr, 
     s->h.marks = 0;
 }
 
+/* Numbers in the thread's own pid namespace, where that is not the first. */
+static __always_inline void identify_inside(struct scratch *s, u64 task, u32 level)
+{
+    u64 pid = rd64(task + OFF_TASK_THREAD_PID), signal = rd64(task + OFF_TASK_SIGNAL);
+    s->h.marks |= MARK_NAMESPACED;
+    s->h.vtid = number_in(pid, level);
+    s->h.vpid = s->h.tid == s->h.tgid ? s->h.vtid : number_in(rd64(signal + OFF_SIGNAL_PIDS + 8), level);
+    s->h.sid = number_in(rd64(signal + OFF_SIGNAL_PIDS + 24), level);
+    s->h.pidns = rd32(namespace_of(task, level) + OFF_PIDNS_INUM);
+}
+
 static __always_inline void identify(struct scratch *s)
 {
-    u64 task = s->task, id = bpf_get_current_pid_tgid();
+    void *task = current_btf();
+    u64 id = bpf_get_current_pid_tgid();
     s->h.boot_ns = bpf_ktime_get_boot_ns();
     s->h.tgid = id >> 32;
     s->h.tid = id;
     s->h.cpu = bpf_get_smp_processor_id();
     s->h.cgroup_id = bpf_get_current_cgroup_id();
     bpf_get_current_comm(s->h.comm, 16);
-    u64 leader = rd64(task + OFF_TASK_LEADER), parent = rd64(task + OFF_TASK_PARENT);
-    s->h.thread_start = rd64(task + OFF_TASK_START);
-    s->h.start = leader == task ? s->h.thread_start : rd64(leader + OFF_TASK_START);
-    u64 parent_leader = rd64(parent + OFF_TASK_LEADER);
-    s->h.ppid = rd32(parent + OFF_TASK_TGID);
-    s->h.parent_start = rd64(parent_leader + OFF_TASK_START);
-    struct {
-        u32 uid, gid, suid, sgid, euid, egid;
-    } c = {};
-    bpf_probe_read_kernel(&c, sizeof c, (void *)(rd64(task + OFF_TASK_CRED) + OFF_CRED_UID));
-    s->h.uid = c.uid;
-    s->h.gid = c.gid;
-    s->h.euid = c.euid;
-    s->h.egid = c.egid;
-    s->h.login_uid = rd32(task + OFF_TASK_LOGINUID);
-    s->h.session = rd32(task + OFF_TASK_SESSIONID);
-    u64 pid = rd64(task + OFF_TASK_THREAD_PID), signal = rd64(task + OFF_TASK_SIGNAL);
-    u32 level = rd32(pid + OFF_PID_LEVEL) & 0x1f;
-    struct {
-        u64 nr, ns;
-    } upid = {};
-    bpf_probe_read_kernel(&upid, sizeof upid, (void *)(pid + OFF_PID_NUMBERS + level * SIZE_UPID));
-    s->h.vtid = upid.nr;
-    s->h.pidns = rd32(upid.ns + OFF_PIDNS_INUM);
-    s->h.vpid = s->h.tid == s->h.tgid ? s->h.vtid : number_in(rd64(signal + OFF_SIGNAL_PIDS + 8), level);
-    s->h.sid = number_in(rd64(signal + OFF_SIGNAL_PIDS + 24), level);
-    if (level) s->h.marks |= MARK_NAMESPACED;
+    s->h.login_uid = LOAD(u32, task, OFF_TASK_LOGINUID);
+    s->h.session = LOAD(u32, task, OFF_TASK_SESSIONID);
+    s->h.thread_start = LOAD(u64, task, OFF_TASK_START);
+    void *leader = LOAD(void *, task, OFF_TASK_LEADER), *parent = LOAD(void *, task, OFF_TASK_PARENT);
+    void *cred = LOAD(void *, task, OFF_TASK_CRED), *pid = LOAD(void *, task, OFF_TASK_THREAD_PID);
+    void *signal = LOAD(void *, task, OFF_TASK_SIGNAL);
+    if (!leader || !parent || !cred || !pid || !signal) return;
+    s->h.start = LOAD(u64, leader, OFF_TASK_START);
+    s->h.ppid = LOAD(u32, parent, OFF_TASK_TGID);
+    parent = LOAD(void *, parent, OFF_TASK_LEADER);
+    if (parent) s->h.parent_start = LOAD(u64, parent, OFF_TASK_START);
+    s->h.uid = LOAD(u32, cred, OFF_CRED_UID);
+    s->h.gid = LOAD(u32, cred, OFF_CRED_GID);
+    s->h.euid = LOAD(u32, cred, OFF_CRED_EUID);
+    s->h.egid = LOAD(u32, cred, OFF_CRED_EGID);
+    u32 level = LOAD(u32, pid, OFF_PID_LEVEL) & 0x1f;
+    if (level) {
+        identify_inside(s, s->task, level);
+        return;
+    }
+    s->h.vtid = s->h.tid;
+    s->h.vpid = s->h.tgid;
+    s->h.pidns = FIRST_PIDNS;
+    void *session = LOAD(void *, signal, OFF_SIGNAL_PIDS + 24);
+    s->h.sid = session ? rd32((u64)session + OFF_PID_NUMBERS + OFF_UPID_NR) : 0;
+}
+
+/* Says who it was; what comes after is up to the hook. */
+int identify_thread(void *ctx)
+{
+    struct scratch *s = space();
+    if (!s) return 0;
+    identify(s);
+    if (!s->next) return submit(s);
+    tails.call(ctx, s->next);
+    count(COUNT_TAIL);
+    return 0;
 }
 
 static __always_inline int own_process(u32 tgid)
@@ -560,36 +617,38 @@ static __always_inline int limited(u32 tgid, u64 now)
 
 /* ---- system calls ---- */
 
-static __always_inline void arguments(struct view *v, u64 regs, u32 compat)
+static __always_inline void arguments(struct view *v, void *regs, u32 compat)
 {
     if (compat) {
-        v->arg[0] = (u32)rd64(regs + 40);
-        v->arg[1] = (u32)rd64(regs + 88);
-        v->arg[2] = (u32)rd64(regs + 96);
-        v->arg[3] = (u32)rd64(regs + 104);
-        v->arg[4] = (u32)rd64(regs + 112);
-        v->arg[5] = (u32)rd64(regs + 32);
+        v->arg[0] = (u32)LOAD(u64, regs, 40);
+        v->arg[1] = (u32)LOAD(u64, regs, 88);
+        v->arg[2] = (u32)LOAD(u64, regs, 96);
+        v->arg[3] = (u32)LOAD(u64, regs, 104);
+        v->arg[4] = (u32)LOAD(u64, regs, 112);
+        v->arg[5] = (u32)LOAD(u64, regs, 32);
         return;
     }
-    u64 low[3] = {}, high[3] = {};
-    bpf_probe_read_kernel(high, 24, (void *)(regs + 96)); /* dx si di */
-    bpf_probe_read_kernel(low, 24, (void *)(regs + 56));  /* r10 r9 r8 */
-    v->arg[0] = high[2];
-    v->arg[1] = high[1];
-    v->arg[2] = high[0];
-    v->arg[3] = low[0];
-    v->arg[4] = low[2];
-    v->arg[5] = low[1];
+    v->arg[0] = LOAD(u64, regs, 112);
+    v->arg[1] = LOAD(u64, regs, 104);
+    v->arg[2] = LOAD(u64, regs, 96);
+    v->arg[3] = LOAD(u64, regs, 56);
+    v->arg[4] = LOAD(u64, regs, 72);
+    v->arg[5] = LOAD(u64, regs, 64);
 }
 
-/* Sets what depends on the thread and the open flags. */
-static __always_inline void complete(struct view *v, u64 task)
+/* Finds out about the thread what the predicates look at. */
+static __always_inline void complete(struct view *v, void *task)
 {
     u64 id = bpf_get_current_pid_tgid();
     v->tgid = id >> 32;
     v->tid = id;
-    v->uid = rd32(rd64(task + OFF_TASK_CRED) + OFF_CRED_EUID);
+#ifdef NEEDS_UID
+    void *cred = LOAD(void *, task, OFF_TASK_CRED);
+    v->uid = cred ? LOAD(u32, cred, OFF_CRED_EUID) : 0;
+#endif
+#ifdef NEEDS_COMM
     bpf_get_current_comm(v->comm, 16);
+#endif
 }
 
 static __always_inline void open_flags(struct view *v, u32 flags)
@@ -615,27 +674,31 @@ static __always_inline void open_flags(struct view *v, u32 flags)
     }
 }
 
-static __always_inline int call_ended(void *ctx, u64 regs, u64 nr, s64 ret)
+static __always_inline int call_ended(void *ctx, u64 nr, s64 ret)
 {
-    u64 task = bpf_get_current_task();
-    u32 compat = rd32(task + OFF_TASK_STATUS) & 2, number = nr;
+    u32 number = nr;
+    struct policy *policy = policies.lookup(&number);
+    if (!policy || !policy->flags) return 0;
+    void *task = current_btf();
+    u32 compat = LOAD(u32, task, OFF_TASK_STATUS) & 2;
     struct view v;
     v.marks = 0;
+    void *regs = pt_regs_of(task);
     if (compat) {
         if (nr == 59 || nr == 322) {
             compat = 0; /* a 64-bit program that became a 32-bit one */
         } else {
             u32 index = nr;
-            if (nr == 102) index = 480 + ((u32)rd64(regs + 40) & 31);
+            if (nr == 102) index = 480 + ((u32)LOAD(u64, regs, 40) & 31);
             u32 *to = compat_numbers.lookup(&index);
             if (!to) return 0;
             number = *to;
+            policy = policies.lookup(&number);
+            if (!policy) return 0;
             v.marks = MARK_COMPAT;
             ret = (s32)ret;
         }
     }
-    struct policy *policy = policies.lookup(&number);
-    if (!policy) return 0;
     u32 flags = policy->flags;
     if (other_generation(flags)) return 0;
     if ((flags & ENOUGH) && ret >= 0) return 0; /* success is told by a tracepoint */
@@ -648,7 +711,9 @@ static __always_inline int call_ended(void *ctx, u64 regs, u64 nr, s64 ret)
         for (int i = 0; i < 6; i++) v.arg[i] = inner[i];
     }
     complete(&v, task);
+#ifdef NEEDS_OPEN
     open_flags(&v, flags);
+#endif
     v.path = 0;
     v.path_len = 0;
     int want = (flags & WANTED) && wanted_early(&v);
@@ -658,8 +723,8 @@ static __always_inline int call_ended(void *ctx, u64 regs, u64 nr, s64 ret)
         return 0;
     }
     struct scratch *s = space();
-    if (!s || taken(task)) return 0;
-    begin(s, task, KIND_SYSCALL, number, ret, flags);
+    if (!s || taken((u64)task)) return 0;
+    begin(s, (u64)task, KIND_SYSCALL, number, ret, flags);
     s->h.marks = v.marks;
     u32 at = policy->path;
     if (at < 6) {
@@ -677,16 +742,15 @@ static __always_inline int call_ended(void *ctx, u64 regs, u64 nr, s64 ret)
     __builtin_memcpy(s->h.arg, v.arg, sizeof v.arg);
     __builtin_memcpy(s->kind, policy->kind, 6);
     s->struct_size = policy->size;
-    identify(s);
-    tails.call(ctx, TAIL_ARGUMENTS);
+    s->next = TAIL_ARGUMENTS;
+    tails.call(ctx, TAIL_IDENTIFY);
     count(COUNT_TAIL);
     return 0;
 }
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 regs = ctx->args[0];
-    return call_ended(ctx, regs, rd64(regs + 120), ctx->args[1]);
+    return call_ended(ctx, rd64(ctx->args[0] + 120), ctx->args[1]);
 }
 
 struct call_exit {
@@ -696,10 +760,15 @@ struct call_exit {
 
 int on_call_exit(struct call_exit *ctx)
 {
-    return call_ended(ctx, (u64)pt_regs_of(current_btf()), ctx->nr, ctx->ret);
+    return call_ended(ctx, ctx->nr, ctx->ret);
 }
 
-static __always_inline void vector(struct scratch *s, u8 index, u64 iov, u64 vectors, u64 limit)
+/* A piece of the process's memory that is to be told. */
+struct piece {
+    u64 from, len, limit;
+};
+
+static __always_inline void vector(struct scratch *s, struct piece *p, u64 iov, u64 limit)
 {
     u64 first[2] = {};
     if (s->h.marks & MARK_COMPAT) {
@@ -710,7 +779,8 @@ static __always_inline void vector(struct scratch *s, u8 index, u64 iov, u64 vec
     } else {
         bpf_probe_read_user(first, 16, (void *)iov);
     }
-    bytes(s, TAG_BYTES, index, first[0], first[1] < limit ? first[1] : limit, SNAPLEN);
+    p->from = first[0];
+    p->len = first[1] < limit ? first[1] : limit;
 }
 
 struct message {
@@ -719,7 +789,7 @@ struct message {
     u64 iov, vectors, control, control_len;
 };
 
-static __always_inline void message(struct scratch *s, u8 index, u64 from, u64 limit)
+static __always_inline void message(struct scratch *s, struct piece *p, u8 index, u64 from, u64 limit)
 {
     struct message m = {};
     if (s->h.marks & MARK_COMPAT) {
@@ -728,7 +798,6 @@ static __always_inline void message(struct scratch *s, u8 index, u64 from, u64 l
         m.name = narrow[0];
         m.name_len = narrow[1];
         m.iov = narrow[2];
-        m.vectors = narrow[3];
         m.control = narrow[4];
         m.control_len = narrow[5];
     } else if (bpf_probe_read_user(&m, sizeof m, (void *)from)) {
@@ -736,62 +805,81 @@ static __always_inline void message(struct scratch *s, u8 index, u64 from, u64 l
         return;
     }
     if (m.name) bytes(s, TAG_BYTES, index | 16, m.name, m.name_len, 128);
-    vector(s, index, m.iov, m.vectors, limit);
     if (m.control) bytes(s, TAG_BYTES, index | 32, m.control, m.control_len, SNAPLEN);
+    vector(s, p, m.iov, limit);
+}
+
+static __always_inline void path_argument(struct scratch *s, u32 i, u32 kind, u64 value)
+{
+    u8 first = '/';
+    if (s->path_done == i + 1) {
+        first = s->pos > 4 ? s->data[4] : 0;
+    } else {
+        u32 pos = s->pos & MASK;
+        if (text(s, TAG_TEXT, i, value) >= 0) first = s->data[pos + 4];
+    }
+    if (kind == ARG_TEXT || (first == '/' && s->h.nr != NR_CHDIR)) return;
+    u32 dir = s->h.arg[(i - 1) & 7];
+    if (s->kind[(i - 1) & 7] == ARG_DIR && dir != (u32)AT_FDCWD) ask(s, i - 1, dir); /* kind[7] is none */
+    else add_cwd(s);
+}
+
+static __always_inline void find_piece(struct scratch *s, struct piece *p, u32 i, u32 kind)
+{
+    u64 value = s->h.arg[i & 7], next = s->h.arg[(i + 1) & 7];
+    s64 ret = s->h.ret;
+    p->from = value;
+    p->limit = SNAPLEN;
+    if (kind == ARG_STRUCT) {
+        p->len = s->struct_size;
+        p->limit = 1024;
+    } else if (kind == ARG_ADDRESS) {
+        p->len = (u32)next;
+        p->limit = 128;
+    } else if (kind == ARG_BUFFER_OUT) {
+        p->len = next;
+    } else if (kind == ARG_POLL) {
+        p->len = (next & 15) * 8;
+        p->limit = 128;
+    } else if (kind == ARG_VECTOR_OUT) {
+        vector(s, p, value, 1 << 30);
+    } else if (kind == ARG_MESSAGE_OUT) {
+        message(s, p, i, value, 1 << 30);
+    } else if (ret < 0) {
+        p->from = 0;
+    } else if (kind == ARG_FDS) {
+        u32 one = 0;
+        p->len = 8;
+        if (!bpf_probe_read_user(&one, 4, (void *)value)) ask(s, i, one);
+    } else if (kind == ARG_ADDRESS_OUT) {
+        u32 len = 0;
+        bpf_probe_read_user(&len, 4, (void *)next);
+        p->len = len;
+        p->limit = 128;
+    } else if (!ret) {
+        p->from = 0;
+    } else if (kind == ARG_BUFFER_IN) {
+        p->len = ret;
+    } else if (kind == ARG_VECTOR_IN) {
+        vector(s, p, value, ret);
+    } else if (kind == ARG_MESSAGE_IN) {
+        message(s, p, i, value, ret);
+    }
 }
 
 static __always_inline void one_argument(struct scratch *s, u32 i)
 {
     u32 kind = s->kind[i & 7];
-    u64 value = s->h.arg[i & 7], next = s->h.arg[(i + 1) & 7];
-    s64 ret = s->h.ret;
+    u64 value = s->h.arg[i & 7];
+    if (kind == NO_ARG || kind == ARG_DIR) return;
     if (kind == ARG_TEXT || kind == ARG_PATH) {
-        u8 first = '/';
-        if (s->path_done == i + 1) {
-            if (s->pos > 4) first = s->data[4];
-            else if (kind == ARG_PATH) first = 0;
-        } else {
-            u32 pos = s->pos & MASK;
-            if (text(s, TAG_TEXT, i, value) >= 0) first = s->data[pos + 4];
-        }
-        if (kind == ARG_PATH && (first != '/' || s->h.nr == NR_CHDIR)) {
-            u32 before = s->kind[(i - 1) & 7], dir = s->h.arg[(i - 1) & 7]; /* kind[7] is none */
-            if (before == ARG_DIR && dir != (u32)AT_FDCWD) {
-                descriptor(s, i - 1, dir);
-            } else {
-                add_cwd(s);
-            }
-        }
+        path_argument(s, i, kind, value);
     } else if (kind == ARG_FD) {
-        descriptor(s, i, value);
-    } else if (kind == ARG_STRUCT) {
-        bytes(s, TAG_BYTES, i, value, s->struct_size, 1024);
-    } else if (kind == ARG_ADDRESS) {
-        bytes(s, TAG_BYTES, i, value, (u32)next, 128);
-    } else if (kind == ARG_BUFFER_OUT) {
-        bytes(s, TAG_BYTES, i, value, next, SNAPLEN);
-    } else if (kind == ARG_BUFFER_IN) {
-        if (ret > 0) bytes(s, TAG_BYTES, i, value, ret, SNAPLEN);
-    } else if (kind == ARG_VECTOR_OUT) {
-        vector(s, i, value, next, 1 << 30);
-    } else if (kind == ARG_VECTOR_IN) {
-        if (ret > 0) vector(s, i, value, next, ret);
-    } else if (kind == ARG_MESSAGE_OUT) {
-        message(s, i, value, 1 << 30);
-    } else if (kind == ARG_MESSAGE_IN) {
-        if (ret > 0) message(s, i, value, ret);
-    } else if (kind == ARG_POLL) {
-        bytes(s, TAG_BYTES, i, value, (next & 15) * 8, 128);
-    } else if (kind == ARG_FDS) {
-        u32 two[2] = {};
-        if (ret >= 0 && !bpf_probe_read_user(two, 8, (void *)value)) {
-            bytes(s, TAG_BYTES, i, value, 8, 8);
-            descriptor(s, i, two[0]);
-        }
-    } else if (kind == ARG_ADDRESS_OUT) {
-        u32 len = 0;
-        bpf_probe_read_user(&len, 4, (void *)next);
-        if (ret >= 0) bytes(s, TAG_BYTES, i, value, len, 128);
+        ask(s, i, value);
+    } else {
+        struct piece p = {};
+        find_piece(s, &p, i, kind);
+        bytes(s, TAG_BYTES, i, p.from, p.len, p.limit);
     }
 }
 
@@ -803,14 +891,37 @@ int read_arguments(void *ctx)
         FORGET();
         one_argument(s, i);
     }
-    if ((s->policy & RET_FD) && s->h.ret >= 0) descriptor(s, RET, s->h.ret);
+    if ((s->policy & RET_FD) && s->h.ret >= 0) ask(s, RET, s->h.ret);
+    if (s->asked) {
+        tails.call(ctx, TAIL_DESCRIPTORS);
+    } else if (s->policy & ARGV) {
+        tails.call(ctx, TAIL_ARGV);
+    } else if (s->jobs) {
+        tails.call(ctx, TAIL_WALK);
+    } else {
+        return submit(s);
+    }
+    count(COUNT_TAIL);
+    return 0;
+}
+
+/* Says what the descriptors are that were asked for. */
+int read_descriptors(void *ctx)
+{
+    struct scratch *s = space();
+    if (!s) return 0;
+    for (u32 i = 0; i < ASKED; i++) {
+        FORGET();
+        if (i >= s->asked) break;
+        descriptor(s, s->ask[i].index, s->ask[i].fd);
+    }
     if (s->policy & ARGV) {
         tails.call(ctx, TAIL_ARGV);
-        count(COUNT_TAIL);
-        return 0;
+    } else if (s->jobs) {
+        tails.call(ctx, TAIL_WALK);
+    } else {
+        return submit(s);
     }
-    if (!s->jobs) return submit(s);
-    tails.call(ctx, TAIL_WALK);
     count(COUNT_TAIL);
     return 0;
 }
@@ -856,7 +967,7 @@ static __always_inline u32 admitted(struct scratch *s, struct view *v, u32 numbe
     v->mode = 0;
     v->path = 0;
     v->path_len = 0;
-    complete(v, bpf_get_current_task());
+    complete(v, current_btf());
     int want = (flags & WANTED) && wanted_early(v) && wanted(v);
     if (!want && !(flags & STATE)) return 0;
     if (taken(bpf_get_current_task())) return 0;
@@ -905,14 +1016,13 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
     struct scratch *s = space();
     if (!s) return 0;
-    u64 task = ctx->args[0], bprm = ctx->args[2], regs = (u64)pt_regs_of(current_btf());
-    u32 number = rd64(regs + 120) == 322 ? 322 : 59;
+    u64 task = ctx->args[0], bprm = ctx->args[2];
+    u32 number = LOAD(u64, pt_regs_of(current_btf()), 120) == 322 ? 322 : 59;
     struct view v = {};
     u32 flags = admitted(s, &v, number);
     if (!flags || own_process(v.tgid)) return 0;
     begin(s, task, KIND_EXEC, number, 0, flags);
     if (flags >> 31) s->h.marks = MARK_WANTED;
-    identify(s);
     u8 *p = room(s, TAG_EXEC, 0);
     if (!p) return 0;
     struct exec_info *i = (void *)(p + 4);
@@ -956,7 +1066,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
     if (n > 0) fill(s, p, n - 1);
     add_job(s, EXE, exe + OFF_FILE_PATH);
     add_cwd(s);
-    tails.call(ctx, TAIL_MEMORY);
+    s->next = TAIL_MEMORY;
+    tails.call(ctx, TAIL_IDENTIFY);
     count(COUNT_TAIL);
     return 0;
 }
@@ -1016,10 +1127,10 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
     struct scratch *s = space();
     if (!s) return 0;
-    u64 task = bpf_get_current_task(), child = ctx->args[1], mm = rd64(task + OFF_TASK_MM), regs;
+    u64 task = bpf_get_current_task(), child = ctx->args[1], mm = rd64(task + OFF_TASK_MM);
     if (!mm) return 0;
-    regs = (u64)pt_regs_of(current_btf());
-    u32 number = rd64(regs + 120), compat = rd32(task + OFF_TASK_STATUS) & 2;
+    void *regs = pt_regs_of(current_btf());
+    u32 number = LOAD(u64, regs, 120), compat = rd32(task + OFF_TASK_STATUS) & 2;
     struct view v = {};
     if (compat) {
         u32 *to = compat_numbers.lookup(&number);
@@ -1036,7 +1147,6 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
     if ((clone_flags & 0x10000) && !(flags >> 31)) return 0; /* a thread changes nothing that is kept */
     begin(s, task, KIND_FORK, number, 0, flags);
     if (flags >> 31) s->h.marks = MARK_WANTED;
-    identify(s);
     u8 *p = room(s, TAG_FORK, 0);
     if (!p) return 0;
     struct fork_info *i = (void *)(p + 4);
@@ -1062,11 +1172,8 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
     i->unused = 0;
     fill(s, p, sizeof *i);
     add_cwd(s);
-    if (flags >> 31) {
-        tails.call(ctx, TAIL_CGROUPS);
-    } else {
-        tails.call(ctx, TAIL_WALK);
-    }
+    s->next = flags >> 31 ? TAIL_CGROUPS : TAIL_WALK;
+    tails.call(ctx, TAIL_IDENTIFY);
     count(COUNT_TAIL);
     return 0;
 }
@@ -1082,29 +1189,33 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
     if (v.tid != v.tgid && rd32(signal + OFF_SIGNAL_LIVE)) return 0;
     begin(s, task, KIND_EXIT, NR_EXIT, 0, flags);
     if (flags >> 31) s->h.marks = MARK_WANTED;
-    identify(s);
     s->h.arg[0] = rd32(task + OFF_TASK_EXIT_CODE);
     s->h.arg[1] = rd32(signal + OFF_SIGNAL_LIVE);
-    return submit(s);
+    s->next = TAIL_NONE;
+    tails.call(ctx, TAIL_IDENTIFY);
+    count(COUNT_TAIL);
+    return 0;
 }
 
 int on_rename(struct bpf_raw_tracepoint_args *ctx)
 {
     struct scratch *s = space();
     if (!s) return 0;
-    u64 task = ctx->args[0], nr = rd64((u64)pt_regs_of(current_btf()) + 120);
+    u64 task = ctx->args[0], nr = LOAD(u64, pt_regs_of(current_btf()), 120);
     if (nr == 59 || nr == 322 || !rd64(task + OFF_TASK_MM)) return 0;
     struct view v = {};
     u32 flags = admitted(s, &v, NR_RENAME);
     if (!flags || own_process(v.tgid)) return 0;
     begin(s, task, KIND_RENAME, NR_RENAME, 0, flags);
-    identify(s);
     s->h.arg[0] = rd32(task + OFF_TASK_PID);
     u8 *p = room(s, TAG_NAME, 0);
     if (!p) return 0;
     int n = bpf_probe_read_kernel_str(p + 4, 16, (void *)ctx->args[1]);
     if (n > 0) fill(s, p, n - 1);
-    return submit(s);
+    s->next = TAIL_NONE;
+    tails.call(ctx, TAIL_IDENTIFY);
+    count(COUNT_TAIL);
+    return 0;
 }
 
 int on_io_uring(struct bpf_raw_tracepoint_args *ctx)

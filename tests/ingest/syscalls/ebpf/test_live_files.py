@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest.syscalls.call import Call
+from ingest.syscalls.ebpf.numbers import NUMBERS
 from ingest.syscalls.flags import constants
 from tests.ingest.syscalls.ebpf.live import Watch, needs_ebpf
 
@@ -157,8 +158,9 @@ thread.join()
     assert all(call.extra and call.extra["fd.realpath"] == inodes[call.params[6]] for call in calls)
 
 
-def test_calls_of_32_bit_programs_are_seen(watch: Watch, tmp_path: Path) -> None:
+def test_calls_of_32_bit_programs_are_seen(tmp_path: Path) -> None:
     """An ``int 0x80`` in a 64-bit program, too: no tracepoint of a call fires for it."""
+    watch = Watch([NUMBERS["open"]])
     file = tmp_path / "by-the-old-way"
     file.touch()
     code = """
@@ -173,6 +175,7 @@ where[:len(code)] = code
 print(ctypes.CFUNCTYPE(ctypes.c_int)(at)())
 """
     seen = watch.run(code, str(file))
+    watch.driver.close()
     call = seen.one("open", str(file))
     assert call.params[0] == int(seen.printed)
     assert call.fd is not None
