@@ -16,6 +16,7 @@ VERBS = {
     "scan": "Detect in files: CloudTrail and Kubernetes audit logs.",
     "run": "Run the service: sources in, alerts out.",
     "agent": "Watch this host, or one program, by its system calls.",
+    "capture": "Write host events to a file that Falco and sysdig read.",
     "demo": "Watch it work on made-up events.",
     "eval": "Try a condition on events.",
     "rules": "Check, list and describe rules.",

@@ -15,20 +15,24 @@ MOST_TOGETHER = 500
 
 
 def decode(stream: BinaryIO, origin: str = "") -> Iterator[Decoded]:
+    """Yield the events of an open capture file, compressed or not; as ``events_of``."""
+    yield from events_of(Capture(stream), origin)
+
+
+def events_of(capture: Capture, origin: str = "") -> Iterator[Decoded]:
     """
-    Yield the events of an open capture file, a few at a time.
+    Yield the events of a capture, a few at a time.
 
     Events come together only as long as none of them changes what is known of threads and descriptors; they must be
     evaluated, and their alerts made, before the next are asked for.
 
     Args:
-        stream: The file, compressed or not.
+        capture: Of which nothing was read but what comes before the first event.
         origin: Of the events, for people.
 
     Raises:
-        CaptureError: It is no capture, is damaged or ends early; events before that were yielded.
+        CaptureError: It is damaged or ends early; events before that were yielded.
     """
-    capture = Capture(stream)
     state = State(capture.table())
     told: Counter[str] = Counter()
     decoded = Decoded()

@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from ingest.syscalls.call import Call, Thread
+from ingest.syscalls.ebpf.numbers import numbers_of
 from ingest.syscalls.interfaces import Interface
 from ingest.syscalls.layouts import layout
+from ingest.syscalls.lifecycle import BIRTHS
 from ingest.syscalls.scap.blocks import BYTE_ORDER, SECTION, Kind
 from ingest.syscalls.scap.codes import LARGE_CODES, UNDECODED, call_numbers, codes, numbers
 from ingest.syscalls.scap.convert import ZERO
 from ingest.syscalls.scap.entries import account_entry, descriptor_entry, interface_entry, thread_entry
 from ingest.syscalls.scap.lists import Machine
-from ingest.syscalls.scap.values import encode
+from ingest.syscalls.scap.values import encode, encode_text
 from ingest.syscalls.users import User
 
 _HEADER = struct.Struct("<HQQIHI")
@@ -54,8 +56,8 @@ class CaptureWriter:
     def machine(self, machine: Machine) -> None:
         """Write what is known of the machine; comes first."""
         name = machine.hostname.encode("utf-8", "surrogateescape")[:127].ljust(128, b"\0")
-        numbers_of = struct.pack("<IQQ", machine.cpus, machine.memory, 0xFFFFFFFFFFFFFFFF)
-        self._block(Kind.MACHINE, numbers_of + name + struct.pack("<QQQQ", machine.boot_ns, 0, 0, 0))
+        facts = struct.pack("<IQQ", machine.cpus, machine.memory, 0xFFFFFFFFFFFFFFFF)
+        self._block(Kind.MACHINE, facts + name + struct.pack("<QQQQ", machine.boot_ns, 0, 0, 0))
 
     def interfaces(self, found: Iterable[Interface]) -> None:
         """Write the addresses of the machine."""
@@ -81,11 +83,12 @@ class CaptureWriter:
         if shape is None or number is None:
             self._undecoded(call)
             return
-        values = [encode(param.type, value) for param, value in zip(shape.params, call.params, strict=False)]
+        params = _complete(call) if call.name in BIRTHS else call.params
+        values = [encode(param.type, value) for param, value in zip(shape.params, params, strict=False)]
         entry = codes()[number - 1] if number % 2 and call.name not in _WITHOUT_ENTRY else None
         if entry is not None and entry.entry:
-            params = [values[at] for name in entry.params or () if 0 <= (at := _at(call, name)) < len(values)]
-            self._event(call, number - 1, params)
+            given = [values[at] for name in entry.params or () if 0 <= (at := _at(call, name)) < len(values)]
+            self._event(call, number - 1, given)
         self._event(call, number, _without_unknown(call.name, values) if number % 2 else values)
         self.written += 1
 
@@ -95,11 +98,10 @@ class CaptureWriter:
             self._gzip.close()
 
     def _undecoded(self, call: Call) -> None:
-        number = call_numbers().get(call.name)
-        if number is None:
+        told = _call_numbers(call.name)
+        if told is None:
             self.unknown += 1
             return
-        told = [struct.pack("<H", number), b"\0\0"]
         self._event(call, UNDECODED, told)
         self._event(call, UNDECODED + 1, told)
         self.written += 1
@@ -122,6 +124,31 @@ class CaptureWriter:
         padded = body + b"\0" * (-len(body) % 4)
         length = len(padded) + 12
         self._out.write(struct.pack("<II", kind, length) + padded + struct.pack("<I", length))
+
+
+def _call_numbers(name: str) -> list[bytes] | None:
+    """Return a call's number in captures and the kernel's; of one that sysdig would crash at, the kernel's alone."""
+    number = call_numbers().get(name, 0)
+    native = next((native for native in numbers_of(name) if native < _MAX_NATIVE), 0)
+    if number > _MAX_OF_SYSDIG:
+        number = 0
+    return [struct.pack("<H", number), struct.pack("<H", native)] if number or native else None
+
+
+_MAX_OF_SYSDIG, _MAX_NATIVE = 328, 600
+
+
+def _complete(call: Call) -> tuple[Any, ...]:
+    """Return the parameters of a birth; what a driver leaves to the tables (program, directory) is put in."""
+    thread, params = call.thread, list(call.params)
+    if thread is None or len(params) < _COMM or params[_EXE] is not None:
+        return call.params
+    params[_EXE], params[_ARGS] = thread.exe, b"".join(encode_text(text) + b"\0" for text in thread.args)
+    params[_CWD] = params[_CWD] or thread.cwd
+    return tuple(params)
+
+
+_EXE, _ARGS, _CWD, _COMM = 1, 2, 6, 13
 
 
 def _at(call: Call, name: str) -> int:
