@@ -174,6 +174,7 @@ class Seen(NamedTuple):
         uid, gid: Effective ids.
         login_uid: Audit login uid, -1 unset.
         comm: Kernel name, "" when not told.
+        vtid, vpid, sid: As in ``Thread``.
     """
 
     pid: int
@@ -183,6 +184,9 @@ class Seen(NamedTuple):
     gid: int
     login_uid: int = UNKNOWN
     comm: str = ""
+    vtid: int = UNKNOWN
+    vpid: int = UNKNOWN
+    sid: int = UNKNOWN
 
 
 class Call:

@@ -11,7 +11,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Protocol
 
-from ingest.syscalls.call import UNKNOWN, Call, Descriptor, Seen, Thread
+from ingest.syscalls.call import UNKNOWN, Address, Call, Descriptor, Seen, Thread
 from ingest.syscalls.containers import Containers, identify
 from ingest.syscalls.interfaces import Interfaces
 from ingest.syscalls.users import Accounts
@@ -24,6 +24,9 @@ KEPT_NS = 2_000_000_000
 
 MAX_STATES = 65_536
 """Old states that are kept, however fast threads change."""
+
+MAX_PEERS = 8192
+"""Sockets without a connection whose last peer is remembered."""
 
 MAX_ANCESTORS = 64
 """Generations that are looked at; a longer chain is a mistake of the table."""
@@ -107,6 +110,7 @@ class ThreadTable:
         self._unknown: dict[int, int] = {}
         self._budget = MAX_LOOK_UPS
         self._next_purge = 0
+        self._peers: dict[int, tuple[Address, bool]] = {}
 
     def __len__(self) -> int:
         return len(self._threads)
@@ -185,7 +189,18 @@ class ThreadTable:
             found = self._live.descriptor(thread.pid, num)
         return found
 
+    def peer(self, ino: int) -> tuple[Address, bool] | None:
+        """Return whom a socket that is not connected exchanged a datagram with last, and whether it is the server."""
+        return self._peers.get(ino)
+
     # Changing
+
+    def set_peer(self, ino: int, peer: Address, server: bool) -> None:
+        """Note whom a socket that is not connected exchanged a datagram with; the ones noted long ago are forgotten."""
+        self._peers.pop(ino, None)
+        self._peers[ino] = (peer, server)
+        if len(self._peers) > MAX_PEERS:
+            del self._peers[next(iter(self._peers))]
 
     def fill(self, threads: Iterable[Thread]) -> None:
         """Take in the threads of a host as they are before the first event; those of a process share descriptors."""
@@ -377,5 +392,8 @@ def _from_seen(call: Call, seen: Seen) -> Thread:
         uid=seen.uid,
         gid=seen.gid,
         login_uid=seen.login_uid,
+        vtid=seen.vtid,
+        vpid=seen.vpid,
+        sid=seen.sid,
         since_ns=call.time_ns,
     )

@@ -102,6 +102,9 @@ class Decoder:
             head.egid,
             _login(head.login_uid),
             _name(head.comm),
+            head.vtid,
+            head.vpid,
+            head.sid,
         )
 
     def _new(self, name: str, params: tuple[Any, ...], head: Header) -> Call:
@@ -178,6 +181,9 @@ class Decoder:
             head.egid,
             _login(head.login_uid),
             _name(head.comm),
+            info.vtid,
+            info.vpid,
+            head.sid,
         )
         yield child
 

@@ -177,8 +177,12 @@ class Driver:
         return any(ring.pending() for ring in self._rings.values())
 
     def take(self) -> list[tuple[bytes, list[int]]]:
-        """Return batches of both rings and where in them records begin; those of the small ring first."""
-        return [taken for name in _RINGS if (taken := self._rings[name].take())[1]]
+        """
+        Return batches of both rings and where in them records begin.
+
+        The small ring is read last: no event of the other one then comes before the birth or program it belongs to.
+        """
+        return [taken for name in reversed(_RINGS) if (taken := self._rings[name].take())[1]]
 
     def counts(self) -> Counter[str]:
         """Return the kernel's counters: sent and dropped by ring, limited, truncated ..., uses of io_uring."""
