@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from engine.explain import Explained, decider, explain, leaves
+from engine.fields import Field, FieldCatalog, Type, table
 from engine.load import load_rules
 from engine.rulefile import RuleFile
 from engine.typed import Checked
@@ -74,6 +75,23 @@ def test_what_was_not_asked_is_there_without_answer() -> None:
     assert (explained.text, explained.result, asked.result) == ("and", False, False)
     assert (unasked.text, unasked.result, unasked.held) == ("or", None, "")
     assert [(part.text, part.result) for part in unasked.parts] == [("t.u = 1", None), ("macro known", None)]
+
+
+def test_what_negations_and_macros_hold_is_there_when_not_asked() -> None:
+    explained = explain(condition("t.s = a and not (known and t.u = 1)"), testfields.event(s="b"))
+    (negation,) = explained.parts[1:]
+    (inner,) = negation.parts
+    assert (negation.text, negation.result, inner.text) == ("not", None, "and")
+    assert [(part.text, part.result) for part in inner.parts] == [("macro known", None), ("t.u = 1", None)]
+
+
+def test_a_field_that_only_another_source_has_is_never_asked() -> None:
+    tables = {**testfields.CATALOG.tables, "other": table("other", [Field("o.s", Type.STRING, "A.", lambda _e: "x")])}
+    rule = {"rule": "r", "desc": "d", "output": "o", "priority": "INFO", "source": "any", "condition": "not o.s = x"}
+    ruleset = load_rules([RuleFile("r.yaml", yaml.safe_dump([rule]))], FieldCatalog(tables)).ruleset
+    assert ruleset is not None
+    told_of = {one.source: told(explain(one.condition, testfields.event())) for one in ruleset.rules}
+    assert told_of["test"] == ["always false: : False"]
 
 
 def test_a_long_value_is_cut() -> None:

@@ -121,6 +121,12 @@ def test_a_rule_for_several_sources_that_can_match_in_none_is_an_error() -> None
     assert (error.slug, error.item) == ("never-matches", ("rule", "r"))
 
 
+def test_a_field_of_another_source_is_named_with_its_source() -> None:
+    (error,) = load([rule(condition="o.s = a")]).report.errors
+    assert error.message == "source test has no field 'o.s'"
+    assert error.hint == "'o.s' is a field of source other; does the rule lack 'source: other'?"
+
+
 def test_a_field_of_another_source_is_absent_in_a_rule_for_both() -> None:
     ruleset = loaded([rule(condition="not o.s exists", output="%o.s of %evt.source", source="any")])
     (match,) = Engine(ruleset).evaluate(testfields.event(s="a"))
