@@ -32,7 +32,8 @@ class ListenOptions:
         port: TCP port; 0 lets the system choose.
         tls: None for plain HTTP.
         reuse_port: Whether several processes share the port.
-        max_connections: Connections beyond it are closed at once.
+        max_connections: For a connection beyond it that one is closed that has said nothing for longest, or if all
+            others have, the new one.
         header_timeout: Seconds from connecting to the end of the first request's header, and of the TLS handshake.
         tls_check: Seconds between two looks at the certificate files.
     """
@@ -82,7 +83,7 @@ class Listener:
     _runner: web.AppRunner | None = None
     _server: asyncio.Server | None = None
     _watch: asyncio.Task[None] | None = None
-    _silent: set[web.RequestHandler] = field(default_factory=set)
+    _silent: dict[web.RequestHandler, None] = field(default_factory=dict)  # the longest first
 
     @property
     def port(self) -> int:
@@ -118,7 +119,7 @@ class Listener:
 
     def heard(self, request: web.Request) -> None:
         """Note that a connection has brought a request."""
-        self._silent.discard(request.protocol)
+        self._silent.pop(request.protocol, None)
 
     def refuse_new(self) -> None:
         """Accept no further connections; those that are open stay."""
@@ -149,17 +150,25 @@ class Listener:
 
     def _connection(self) -> asyncio.BaseProtocol:
         server = self._runner.server if self._runner else None
-        if server is None or len(server.connections) >= self.options.max_connections:
+        if server is None or (len(server.connections) >= self.options.max_connections and not self._make_room()):
             self.counters["connections_refused:too-many"] += 1
             return _Refuse()
         protocol = server()
-        self._silent.add(protocol)
+        self._silent[protocol] = None
         asyncio.get_running_loop().call_later(self.options.header_timeout, self._expect_request, protocol)
         return protocol
 
+    def _make_room(self) -> bool:
+        """Close the connection that has said nothing for longest; those in a TLS handshake have other limits."""
+        for protocol in self._silent:
+            if protocol.transport is not None:
+                self._expect_request(protocol)
+                return True
+        return False
+
     def _expect_request(self, protocol: web.RequestHandler) -> None:
         if protocol in self._silent:
-            self._silent.discard(protocol)
+            del self._silent[protocol]
             if protocol.transport is not None:
                 self.counters["connections_closed:no-request"] += 1
                 protocol.force_close()

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import resource
+import sys
+from asyncio.subprocess import PIPE
 from typing import Any
 
 import aiohttp
@@ -163,17 +166,104 @@ async def test_what_is_no_http_is_refused_without_noise(garbage: bytes, caplog: 
         writer.close()
 
 
-async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
+def connections(running: Receiver) -> int:
+    return len(running.source._listener._runner.server.connections)  # type: ignore[union-attr]
+
+
+async def test_beyond_the_limit_the_connection_that_said_nothing_for_longest_makes_room() -> None:
     async with receiver(listening(max_connections=2)) as running:
-        open_ones = [await connect(running) for _ in range(2)]
-        await running.until(lambda: len(running.source._listener._runner.server.connections) == 2)  # type: ignore[union-attr]
+        assert (await running.post(GOOD)).status == 200  # which holds one of the two connections
+        reader, writer = await connect(running)
+        await running.until(lambda: connections(running) == 2)
+
+        async with aiohttp.ClientSession() as session, session.post(running.url, data=GOOD, headers=JSON) as answer:
+            assert answer.status == 200
+
+        assert await read_all(reader) == b""
+        assert running.source.counters["connections_closed:no-request"] == 1
+        assert running.source.counters["connections_refused:too-many"] == 0
+        writer.close()
+
+
+async def test_beyond_the_limit_a_connection_is_closed_at_once_if_all_others_have_brought_requests() -> None:
+    async with receiver(listening(max_connections=2)) as running:
+        sessions = [aiohttp.ClientSession() for _ in range(2)]
+        for session in sessions:
+            async with session.post(running.url, data=GOOD, headers=JSON) as answer:
+                assert answer.status == 200
 
         reader, writer = await connect(running)
         assert await read_all(reader) == b""
         assert running.source.counters["connections_refused:too-many"] == 1
 
-        for _, other in (*open_ones, (reader, writer)):
-            other.close()
+        async with sessions[0].post(running.url, data=GOOD, headers=JSON) as answer:
+            assert answer.status == 200
+        writer.close()
+        for session in sessions:
+            await session.close()
+
+
+IDLE = """
+import socket, sys, time
+kept = []
+for number in range(10_000):
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex(("127.0.0.1", int(sys.argv[1])))
+    kept.append(one)
+    if number % 250 == 249:
+        time.sleep(0.02)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("most", [512, 10_500])
+async def test_ten_thousand_idle_connections_keep_nobody_out(most: int) -> None:
+    """The one limit closes most of them, the other lets all of them stay."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] != resource.RLIM_INFINITY and before[1] < 11_000:
+        pytest.skip(f"11,000 open files are needed, the limit is {before[1]}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 11_000), before[1]))
+    try:
+        async with receiver(listening(max_connections=most, header_timeout=120.0)) as running:
+            assert (await running.post(distinct(0))).status == 200
+            crowd = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", IDLE, str(running.source.port), stdin=PIPE, stdout=PIPE
+            )
+            assert crowd.stdin is not None
+            assert crowd.stdout is not None
+            there = asyncio.create_task(crowd.stdout.readline())
+            sent = 1
+            while not there.done() or sent < 3:  # a sender that is known stays so
+                assert (await running.post(distinct(sent))).status == 200
+                sent += 1
+                await asyncio.sleep(0.02)
+
+            assert there.result() == b"there\n"
+            assert len(running.batches) == sent
+            if most > 10_000:
+                await running.until(lambda: connections(running) >= 9_000)  # some are lost in a full backlog
+            else:
+                await running.until(lambda: connections(running) <= 2 * most)  # what is accepted in one go comes on top
+            await _until_taken(running.url, distinct(0))  # and a new one gets in
+            crowd.stdin.close()
+            await crowd.wait()
+            await running.until(lambda: connections(running) < 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def _until_taken(url: str, data: bytes) -> None:
+    """Send as a client that tries again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                async with aiohttp.ClientSession() as session, session.post(url, data=data, headers=JSON) as answer:
+                    assert answer.status == 200
+                    return
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.05)
 
 
 async def test_stopping_under_load_answers_every_request() -> None:
