@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from engine.diagnostics import Report
+from engine.render import merged
 
 
 class Exit(IntEnum):
@@ -58,7 +59,7 @@ class RulesError(UserError):
     status = Exit.RULES
 
     def __init__(self, report: Report, texts: dict[str, str]) -> None:
-        number = len(report.errors)
+        number = len(merged(report.errors))
         super().__init__(f"{number} {'error' if number == 1 else 'errors'} in the rules")
         self.report = report
         self.texts = texts

@@ -87,6 +87,17 @@ def test_a_file_that_is_not_there(capsys: Capture) -> None:
     assert capsys.readouterr().err == "lanner: nowhere.yaml: no such rule file or folder\n"
 
 
+def test_an_error_of_a_macro_is_counted_and_shown_once_for_all_its_rules(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "macro.yaml"
+    rule = "- {{rule: {}, desc: d, output: o, priority: INFO, source: aws_cloudtrail, condition: m}}\n"
+    path.write_text("- {macro: m, condition: ct.nam = x}\n" + rule.format("a") + rule.format("b"))
+    assert status_of(["rules", "list", "-r", str(path)]) == 3
+    err = capsys.readouterr().err
+    assert err.count("error[unknown-field]") == 1
+    assert err.count("used by macro 'm', in rule") == 2
+    assert "1 error in the rules" in err
+
+
 def test_a_path_of_nothing_is_not_this_folder(capsys: Capture) -> None:
     assert status_of(["rules", "check", ""]) == RuleFileError.status
     assert "an empty path is no rule file; is a variable not set?" in capsys.readouterr().err
