@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.fields import Arg
+from ingest.syscalls import layouts
+from ingest.syscalls.layouts import layout
 from ingest.syscalls.scap.blocks import CaptureError, is_capture
+from ingest.syscalls.scap.codes import codes
 from ingest.syscalls.scap.decode import decode
 from ingest.syscalls.scap.reader import Capture
-from tests.ingest.syscalls.scap.made import SECTION, block, calls, event, file_of, number, written
+from ingest.syscalls.scap.values import TEXTS, WIDTHS
+from lanner.catalog import build_catalog
+from tests.ingest.syscalls.scap.made import SECTION, START, block, calls, event, file_of, number, text, written
 
 GOOD = written(calls())
 
@@ -123,3 +129,55 @@ def test_unknown_blocks_are_stepped_over() -> None:
 )
 def test_a_capture_is_told_by_its_first_bytes(head: bytes, expected: bool) -> None:
     assert is_capture(head) is expected
+
+
+KINDS: dict[str, list[bytes]] = {
+    **{
+        kind: [text(word) for word in ("/etc/passwd", "a/../b", "", "..", "x" * 5000)] + [b"\xff\xfe\0"]
+        for kind in TEXTS
+    },
+    "socktuple": [bytes([2]) + bytes(12), bytes([10]) + bytes(36), b"\1" + bytes(16) + b"/x\0", b"\1", b"\x11abc"],
+    "sockaddr": [bytes([2]) + bytes(6), b"\1/x\0", bytes([10]) + bytes(18), b"\x0a"],
+    "fdlist": [b"\2\0" + bytes(20), b"\xff\xff", b"\1\0" + number(3) + b"\1\0"],
+}
+NUMBERS = [0, 1, 3, 7, 100, 101, -1, -2, -100, -115, 1 << 31, (1 << 63) - 1]
+BUFFERS = [b"a\0b\0", b"A=1\0", b"cpu=/x\0", b"=\0", bytes(40), b'{"container":{"id":5}}\0', b"{\0"]
+
+
+def hostile_value(draw: st.DrawFn, kind: str) -> bytes:
+    numbers = [number(value, WIDTHS[kind]) for value in NUMBERS] if kind in WIDTHS else []
+    usual = numbers or KINDS.get(kind, BUFFERS)
+    return draw(st.sampled_from([*usual, b""]) | st.binary(max_size=20))
+
+
+@st.composite
+def hostile_event(draw: st.DrawFn) -> bytes:
+    code = draw(st.integers(0, len(codes()) - 1))
+    known = codes()[code]
+    shape = layout(known.name) if known is not None else None
+    if known is None or shape is None:
+        params = draw(st.lists(st.binary(max_size=4), max_size=3))
+    elif known.params is None:
+        params = [hostile_value(draw, param.type) for param in shape.params]
+    else:
+        params = [hostile_value(draw, KIND_OF.get(name, "uint64")) for name in known.params]
+    return event(code, params, tid=draw(st.sampled_from([100, 101, 5])), time_ns=START + draw(st.integers(0, 10**10)))
+
+
+KIND_OF = layouts.parameter_types()
+
+
+@given(st.lists(hostile_event(), min_size=1, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_every_field_answers_every_hostile_event(blocks: list[bytes]) -> None:
+    for decoded in decode(io.BytesIO(written([]) + b"".join(blocks))):
+        for made in decoded.events:
+            for field in FIELDS:
+                given = [] if field.arg is Arg.NONE else [ARGUMENTS.get(field.name)]
+                found = field.get(made, *given)
+                if field.display and found is not None:
+                    field.display(found)
+
+
+FIELDS = [field for field in build_catalog("h").tables["syscall"].fields.values() if field.get]
+ARGUMENTS = {"evt.arg": "fd", "evt.type.is": "open", "thread.cgroup": "cpu", "proc.env": "A", "evt.around": 5}
