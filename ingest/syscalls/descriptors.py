@@ -110,7 +110,7 @@ def bpf(table: ThreadTable, call: Call, thread: Thread) -> None:
 def pipe(table: ThreadTable, call: Call, thread: Thread) -> None:
     """Note both ends of a pipe; parameters res, fd1, fd2, ino, flags."""
     res, one, other, ino = call.params[:4]
-    if res == 0:
+    if res == 0 and one is not None and other is not None:
         flags = value(call.params, 4, 0) & O_CLOEXEC
         for num in (one, other):
             put(call, thread, Descriptor(num, "p", ino=ino or 0, flags=flags))
@@ -130,7 +130,7 @@ def close(table: ThreadTable, call: Call, thread: Thread) -> None:
 def close_range(table: ThreadTable, call: Call, thread: Thread) -> None:
     """Note that many descriptors are gone; parameters res, first, last, flags."""
     res, first, last = call.params[:3]
-    if res != 0:
+    if res != 0 or first is None or last is None:
         return
     chosen = [num for num in thread.descriptors if first <= num <= last]
     for num in chosen:
@@ -181,6 +181,12 @@ def used(table: ThreadTable, call: Call, thread: Thread, at: int) -> None:
         call.fd = thread.descriptors.get(call.params[at])
 
 
+def numbered(table: ThreadTable, call: Call, thread: Thread, at: tuple[int, ...], then: Handler) -> None:
+    """Note what a call did to a descriptor only if its number is known; ``at`` is where such numbers are."""
+    if all(call.params[index] is not None for index in at):
+        then(table, call, thread)
+
+
 def transferred(table: ThreadTable, call: Call, thread: Thread, at: int, ends: int, reads: bool) -> None:
     """Note a transfer that tells the ends of its socket."""
     num, res = value(call.params, at), value(call.params, 0, -1)
@@ -189,18 +195,29 @@ def transferred(table: ThreadTable, call: Call, thread: Thread, at: int, ends: i
         sockets.transfer(table, call, thread, num, value(call.params, ends), reads)
 
 
+def noted(table: ThreadTable, call: Call, _thread: Thread, ends: int, reads: bool) -> None:
+    """Note a transfer through a socket that the driver resolved."""
+    if value(call.params, 0, -1) >= 0:
+        sockets.resolved_transfer(table, call, value(call.params, ends), reads)
+
+
 def _position(name: str, param: str) -> int:
     found = layout(name)
     assert found is not None
     return found.position[param]
 
 
+_TRANSFERS = {
+    **dict.fromkeys(("recv", "recvfrom", "recvmsg", "recvmmsg"), True),
+    **dict.fromkeys(("send", "sendto", "sendmsg", "sendmmsg"), False),
+}
+# Transfers that may tell the ends of their socket, and whether they read.
+
+
 def _transfers() -> dict[str, Handler]:
-    reads = dict.fromkeys(("recv", "recvfrom", "recvmsg", "recvmmsg"), True)
-    writes = dict.fromkeys(("send", "sendto", "sendmsg", "sendmmsg"), False)
     return {
-        name: partial(transferred, at=_position(name, "fd"), ends=_position(name, "tuple"), reads=is_read)
-        for name, is_read in (reads | writes).items()
+        name: partial(transferred, at=_position(name, "fd"), ends=_position(name, "tuple"), reads=reads)
+        for name, reads in _TRANSFERS.items()
     }
 
 
@@ -257,11 +274,16 @@ HANDLERS: dict[str, Handler] = {
     "dup3": duplicated,
     "fcntl": fcntl,
     "socket": sockets.socket,
-    "socketpair": sockets.socketpair,
-    "bind": sockets.bind,
-    "connect": sockets.connect,
+    "socketpair": partial(numbered, at=(1, 2), then=sockets.socketpair),
+    "bind": partial(numbered, at=(2,), then=sockets.bind),
+    "connect": partial(numbered, at=(2,), then=sockets.connect),
     "accept": sockets.accept,
     "accept4": sockets.accept,
     "getsockopt": sockets.getsockopt,
 }
 """What an event does to the descriptors of its process, by event name."""
+
+RESOLVED: dict[str, Handler] = {
+    name: partial(noted, ends=_position(name, "tuple"), reads=reads) for name, reads in _TRANSFERS.items()
+}
+"""What an event tells of a descriptor that the driver resolved, by event name."""

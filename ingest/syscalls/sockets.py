@@ -168,7 +168,7 @@ def transfer(table: ThreadTable, call: Call, thread: Thread, num: int, ends: End
     if old is not None and old.name_changed:
         old = thread.descriptors[num] = replace(old, name_changed=False)
     if old is None and isinstance(ends, Ends) and ends.destination.ip:
-        old = Descriptor(num, TYPECHARS[ends.family], l4="udp")
+        old = Descriptor(num, TYPECHARS[ends.family], l4="udp", connected=True)
     call.fd = old
     if old is None or not isinstance(ends, Ends) or (old.name and old.l4 == "tcp"):
         return
@@ -183,10 +183,50 @@ def transfer(table: ThreadTable, call: Call, thread: Thread, num: int, ends: End
         return
     server = old.server if old.server is not None else _serves(thread, ends, reads)
     ends = swapped(ends) if server != reads else ends
-    new = replace(old, ends=ends, server=server, connected=True, name=show_ends(ends, old.l4))
+    new = replace(old, ends=ends, server=server, name=show_ends(ends, old.l4))
     new.typechar = TYPECHARS[ends.family]
     new.name_changed = new.name != old.name
     call.fd = thread.descriptors[num] = new
+
+
+def resolved_transfer(table: ThreadTable, call: Call, ends: Ends | None, reads: bool) -> None:
+    """
+    Note what a datagram tells of a socket that the driver resolved, which knows no peer unless it is connected.
+
+    Args:
+        table: All threads, and the last peers of sockets.
+        call: The call with its descriptor.
+        ends: Source and destination of the datagram; None when not told.
+        reads: Whether it was received.
+    """
+    fd = call.fd
+    if fd is None or fd.ends is not None or fd.typechar not in "46" or not isinstance(ends, Ends):
+        return
+    ends = _plain_ends(ends)
+    if not ends.source.ip or not ends.destination.ip:
+        return
+    ends = ends if reads else _with_local(table, ends)
+    own, far = (ends.destination, ends.source) if reads else (ends.source, ends.destination)
+    known = table.peer(fd.ino)
+    server = known[1] if known is not None else _has_service(own, far, reads)
+    told = Ends(ends.family, far, own) if server else Ends(ends.family, own, far)
+    changed = known is None or known[0] != far
+    new = replace(fd, ends=told, address=None, listening=False, server=server, name=show_ends(told, fd.l4))
+    new.name_changed = changed
+    call.fd = new
+    if changed:
+        table.set_peer(fd.ino, far, server)
+
+
+EPHEMERAL = 32_768
+"""The first port that kernels give to clients by themselves."""
+
+
+def _has_service(own: Address, far: Address, reads: bool) -> bool:
+    """Guess who is the server: who has a port of a service while the other has none, else who reads first."""
+    if (own.port < EPHEMERAL) != (far.port < EPHEMERAL):
+        return own.port < EPHEMERAL
+    return reads
 
 
 def _unix_transfer(call: Call, thread: Thread, old: Descriptor, ends: Ends) -> None:

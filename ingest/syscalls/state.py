@@ -43,10 +43,9 @@ class State:
             if name in META or table.is_live:
                 return call
             thread = call.thread = table.put(lifecycle.stranger(call))
-        if not call.resolved and call.fd is None:
-            handler = _DESCRIPTORS.get(name)
-            if handler is not None and call.params:
-                handler(table, call, thread)
+        handler = (_RESOLVED if call.resolved or call.fd is not None else _DESCRIPTORS).get(name)
+        if handler is not None and call.params and call.params[0] is not None:
+            handler(table, call, thread)
         handler = _THREADS.get(name)
         if handler is not None:
             handler(table, call, thread)
@@ -56,6 +55,7 @@ class State:
 
 
 _DESCRIPTORS = descriptors.HANDLERS
+_RESOLVED = descriptors.RESOLVED
 _THREADS = lifecycle.HANDLERS
 
 

@@ -1,9 +1,11 @@
 import ipaddress
 from typing import Any
 
-from ingest.syscalls.call import Address, Call, Ends
+import pytest
+
+from ingest.syscalls.call import Address, Call, Descriptor, Ends
 from ingest.syscalls.interfaces import Interface, Interfaces
-from ingest.syscalls.sockets import show_address, show_ends
+from ingest.syscalls.sockets import show_address, show_ends, swapped
 from tests.ingest.syscalls.host import SHELL, Host, field
 
 UNIX, INET, INET6 = 1, 2, 10
@@ -90,6 +92,7 @@ def test_datagrams_tell_the_peer_each_time() -> None:
     here = host()
     here.call("socket", 3, INET, UDP, 0)
     first = here.call("sendto", 5, b"x", 3, 5, ends("0.0.0.0", 5000, "8.8.8.8", 53))
+    assert field(first, "fd.connected") is False
     assert shown(first, "name", "l4proto", "is_server", "name_changed") == [
         "10.0.0.5:5000->8.8.8.8:53",
         "udp",
@@ -162,3 +165,55 @@ def test_the_protocol_is_told_by_number_else_by_kind() -> None:
         here.call("socket", number, INET, kind, protocol)
     found = [here.thread(SHELL).descriptors[number].l4 for number in range(20, 20 + len(kinds))]
     assert found == list(kinds.values())
+
+
+def resolved(here: Host, event: str, *values: Any, ino: int = 77, port: int = 5000) -> Call:
+    """Take in a datagram of a socket that the driver resolved: it is bound, and that is all the kernel knows."""
+    here.now += 1
+    call = Call(event, values, here.now, SHELL)
+    bound = Address(INET, b"\0\0\0\0", port)
+    call.fd = Descriptor(3, "4", f"0.0.0.0:{port}", ino=ino, l4="udp", address=bound)
+    return here.state.apply(call)
+
+
+def test_datagrams_of_sockets_that_the_driver_resolved_tell_the_peer() -> None:
+    here = host()
+    query = ends("0.0.0.0", 50000, "8.8.8.8", 53)
+    first = resolved(here, "sendto", 5, b"x", 3, 5, query, port=50000)
+    assert shown(first, "name", "sip", "sport", "lport", "is_server", "connected", "name_changed") == [
+        *("10.0.0.5:50000->8.8.8.8:53", "8.8.8.8", 53, 50000),
+        *(False, False, True),
+    ]
+    assert shown(resolved(here, "sendto", 5, b"x", 3, 5, query, port=50000), "name_changed") == [False]
+    answer = resolved(here, "recvfrom", 5, b"x", swapped(query), 3, 5, port=50000)
+    assert shown(answer, "name", "name_changed") == ["0.0.0.0:50000->8.8.8.8:53", False]
+    other = resolved(here, "sendto", 5, b"x", 3, 5, ends("0.0.0.0", 50000, "1.1.1.1", 53), port=50000)
+    assert shown(other, "sip", "name_changed") == ["1.1.1.1", True]
+
+
+def test_an_answer_of_a_service_is_no_connection_of_its_own() -> None:
+    here = host()
+    reply = resolved(here, "sendto", 5, b"x", 3, 5, ends("10.0.0.5", 53, "9.9.9.9", 40000), port=53)
+    assert shown(reply, "name", "cip", "sip", "is_server") == [
+        "9.9.9.9:40000->10.0.0.5:53",
+        "9.9.9.9",
+        "10.0.0.5",
+        True,
+    ]
+
+
+def test_a_failed_or_connected_transfer_tells_nothing_new() -> None:
+    here = host()
+    failed = resolved(here, "sendto", -1, None, 3, 5, ends("0.0.0.0", 50000, "8.8.8.8", 53), port=50000)
+    assert shown(failed, "name", "sip") == ["0.0.0.0:50000", "0.0.0.0"]
+    silent = resolved(here, "sendto", 5, b"x", 3, 5, None, port=50000)
+    assert shown(silent, "name") == ["0.0.0.0:50000"]
+
+
+def test_remembered_peers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.syscalls.threads.MAX_PEERS", 5)
+    here = host()
+    for ino in range(50):
+        resolved(here, "sendto", 5, b"x", 3, 5, ends("10.0.0.5", 50000, "8.8.8.8", 53), ino=ino)
+    assert here.table.peer(49) == (end("8.8.8.8", 53), False)
+    assert here.table.peer(44) is None
