@@ -52,6 +52,8 @@ class WebhookOptions:
         ack_timeout: Seconds after which an unsettled request is answered 503; its batch goes on.
         ack: When a request is answered 200: "evaluated" once the alerts of its events are safe, "spooled" once its
             body is; then nothing about its content is told to the sender.
+        malformed: Whether a body that holds nothing of use is refused with 400, for the API server to repeat it five
+            times and log that, or accepted with 200 and counted.
         overload: What becomes of requests when too many wait to be evaluated: "shed" refuses them, "spool" keeps them.
         spool: Where requests are kept for "spooled" and "spool".
     """
@@ -65,6 +67,7 @@ class WebhookOptions:
     body_timeout: float = 25.0
     ack_timeout: float = 10.0
     ack: Literal["evaluated", "spooled"] = "evaluated"
+    malformed: Literal["refuse", "accept"] = "refuse"
     overload: Literal["shed", "spool"] = "shed"
     spool: SpoolOptions = field(default_factory=SpoolOptions)
 
@@ -115,7 +118,7 @@ class WebhookSource:
         name: Instance name.
         event_source: ``k8s_audit``.
         counters: ``requests``, ``bytes``, ``events``, ``records_skipped:<reason>``, ``records_ignored:<reason>``,
-            ``requests_refused:<reason>``, ``requests_repeated``, ``requests_spooled``,
+            ``requests_refused:<reason>``, ``requests_malformed:<reason>``, ``requests_repeated``, ``requests_spooled``,
             ``connections_refused:<reason>``, ``connections_closed:<reason>``, ``tls_reload:<result>``.
     """
 
@@ -268,9 +271,15 @@ class WebhookSource:
             return 0
         waiting = await self._enqueue(cluster, origin, body)
         await self._wait(waiting.settled, request, cluster, body)
-        if waiting.refused:
-            raise waiting.refused
-        return waiting.rejected
+        return self._forgiven(waiting.refused) if waiting.refused else waiting.rejected
+
+    def _forgiven(self, refused: _Refused) -> int:
+        """Raise a refusal, or where malformed bodies are accepted note it and return how many were not usable: all."""
+        if refused.status != 400 or self._options.malformed == "refuse":
+            raise refused
+        self.counters[f"requests_malformed:{refused.slug}"] += 1
+        self._warn(refused.slug, f"accepted a request that holds nothing of use: {refused.message}")
+        return 1
 
     def _behind(self) -> bool:
         return self.waiting >= self._options.max_queue

@@ -112,6 +112,18 @@ async def test_a_body_of_which_nothing_is_usable_is_refused_with_the_reason(data
         assert running.source.counters[f"requests_refused:{reason}"] == 1
 
 
+@pytest.mark.parametrize(("data", "reason"), [(b"{", "not-json"), (b"", "empty"), (b'{"kind": 0}', "other-kind")])
+async def test_malformed_bodies_may_be_accepted_so_that_nobody_repeats_them(data: bytes, reason: str) -> None:
+    async with receiver(WebhookOptions(malformed="accept")) as running:
+        answer = await running.post(data)
+
+        assert (answer.status, answer.text, answer.headers["X-Lanner-Rejected"]) == (200, "", "1")
+        assert running.batches == []
+        assert running.source.counters[f"requests_malformed:{reason}"] == 1
+        assert (await running.post(GOOD, headers={"Content-Type": "text/plain"})).status == 415
+        assert (await running.post(GOOD)).status == 200
+
+
 @pytest.mark.parametrize(
     "bad", [b'{"kind": 0}', b"null", b"[]", b"NaN", b"1" * 5000, b'{"x": tru}', b"[" * 5000 + b"]" * 5000]
 )
