@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from engine.event import Event, Record
+from engine.event import Event, Receipt, Record
 from engine.ruleset import RuleSet
 
 
@@ -24,9 +24,11 @@ class Sifted(Sequence[Event]):
 
     Attributes:
         source: Event source of all of them.
+        receipt: How they came in; None when nobody has said.
     """
 
     source: str
+    receipt: Receipt | None = None
 
     @abstractmethod
     def candidates(self, admits: Callable[[str, Record], bool]) -> list[tuple[int, Event]]:
@@ -112,7 +114,7 @@ class SourceError(Exception):
 
 
 @dataclass(slots=True)
-class Decoded:
+class Content:
     """
     What one payload (file, object, request body) held.
 
@@ -122,5 +124,12 @@ class Decoded:
             (``not-json``, ``no-event-time``); details are for people and name the position.
     """
 
-    events: list[Event] = field(default_factory=list)
+    events: Sequence[Event] = ()
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Decoded(Content):
+    """What one payload held, all of it decoded."""
+
+    events: list[Event] = field(default_factory=list)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from engine.event import Receipt
-from ingest.base import Decoded
+from ingest.base import Content, Sifted
 from ingest.payload import PayloadError, json_values
 from lanner.captures import UnreadableCapture, capture_events, is_capture
 from lanner.errors import UserError
@@ -29,7 +29,7 @@ class Unreadable(UserError):
 
 def read_events(
     path: str, source: str = "", advance: Callable[[int], object] = lambda _size: None
-) -> Iterator[Decoded]:
+) -> Iterator[Content]:
     """
     Yield the events of a file, piece by piece.
 
@@ -61,15 +61,18 @@ def read_events(
         raise Unreadable(path, unknown)
 
 
-def stamped(decoded: Decoded, replay: bool) -> Decoded:
+def stamped(decoded: Content, replay: bool) -> Content:
     """Say of the events of a piece that they were received now, as a replay or not, and return it."""
     receipt = Receipt(time.time_ns(), replay)
-    for event in decoded.events:
-        event.receipt = receipt
+    if isinstance(decoded.events, Sifted):
+        decoded.events.receipt = receipt
+    else:
+        for event in decoded.events:
+            event.receipt = receipt
     return decoded
 
 
-def _decoded(piece: Piece, path: str, known: Format) -> Decoded:
+def _decoded(piece: Piece, path: str, known: Format) -> Content:
     decoded = known.decode(piece.data, path)
     if piece.line > 1:
         decoded.skipped = [(reason, f"from line {piece.line}: {detail}") for reason, detail in decoded.skipped]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.event import Event
@@ -103,7 +103,7 @@ class FilesSource:
         number = self.counters["files:unreadable"]
         return Health(not number, f"{number} files could not be read" if number else "")
 
-    async def _tries(self, events: list[Event]) -> AsyncIterator[Batch]:
+    async def _tries(self, events: Sequence[Event]) -> AsyncIterator[Batch]:
         """Yield events again and again until they are in custody or the source stops."""
         self._refused = bool(events)
         while self._refused and not self._stopping.is_set():

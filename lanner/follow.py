@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ingest.base import Decoded
+from ingest.base import Content
 from ingest.logfile import Chunk, Position, Tail, continues, head
 from ingest.payload import MAX_BYTES, decode_json
 from lanner.files import Unreadable, read_events, stamped, why_unknown
@@ -41,7 +41,7 @@ class Reading:
     """
 
     path: str
-    decoded: Decoded = field(default_factory=Decoded)
+    decoded: Content = field(default_factory=Content)
     mark: Mark | None = None
     error: str = ""
 
@@ -182,19 +182,19 @@ class Follower:
         offset = tail.file.tell() - len(tail.begun())
         self._marks.set(Mark.of(path, stat, head(tail.file, offset), offset, whole=True))
 
-    def _decoded(self, lines: _Lines, path: str, chunk: Chunk) -> Decoded:
+    def _decoded(self, lines: _Lines, path: str, chunk: Chunk) -> Content:
         known = FORMATS.get(self._source) or tell(chunk.data) or lines.known
         if known:
             lines.known = known
             decoded = self._stamped(known.decode(chunk.data, path))
         else:
             why = why_unknown(chunk.data)
-            decoded = Decoded(skipped=[("unknown-format", why)] if why else [])
+            decoded = Content(skipped=[("unknown-format", why)] if why else [])
         missed, lines.too_long = lines.tail.too_long - lines.too_long, lines.tail.too_long
         decoded.skipped += [("too-long", f"a line has more than {MAX_BYTES >> 20} MiB")] * missed
         return decoded
 
-    def _stamped(self, decoded: Decoded) -> Decoded:
+    def _stamped(self, decoded: Content) -> Content:
         return stamped(decoded, self._replay)
 
     # Files that are read whole
@@ -210,16 +210,16 @@ class Follower:
 
     def _whole(self, path: str, stat: os.stat_result) -> Iterator[Reading]:
         mark = Mark.of(path, stat, "", stat.st_size, whole=True)
-        held: Decoded | None = None  # one back, as only the last gets the mark
+        held: Content | None = None  # one back, as only the last gets the mark
         try:
             for decoded in read_events(path, self._source):
                 if held:
                     yield Reading(path, self._stamped(held))
                 held = decoded
         except Unreadable as error:
-            yield Reading(path, self._stamped(held or Decoded()), mark, str(error))
+            yield Reading(path, self._stamped(held or Content()), mark, str(error))
         else:
-            yield Reading(path, self._stamped(held or Decoded()), mark)
+            yield Reading(path, self._stamped(held or Content()), mark)
 
 
 def _has_lines(file: IO[bytes]) -> bool:

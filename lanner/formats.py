@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engine.event import Record
-from ingest.base import Decoded
+from ingest.base import Content
 from ingest.cloudtrail import files as cloudtrail
 from ingest.cloudtrail.record import SOURCE as CLOUDTRAIL
 from ingest.k8saudit import shapes as k8saudit
@@ -34,10 +34,10 @@ class Format:
 
     source: str
     looks_like: Callable[[Record], bool]
-    decode: Callable[[bytes, str], Decoded]
+    decode: Callable[[bytes, str], Content]
 
 
-def _k8saudit(data: bytes, origin: str) -> Decoded:
+def _k8saudit(data: bytes, origin: str) -> Content:
     return k8saudit.decode(data, origin, max_items=_EVERYTHING)
 
 

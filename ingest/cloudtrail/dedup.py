@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 
 class Claim:
@@ -18,20 +18,20 @@ class Claim:
     __slots__ = ("_keys", "settled", "waits_for")
 
     def __init__(self) -> None:
-        self._keys: list[tuple[Seen, Hashable]] = []
+        self._keys: list[tuple[Seen, Sequence[Hashable]]] = []
         self.waits_for: set[Claim] = set()
         self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def commit(self) -> None:
         """Remember the keys: whoever brings them again brings a repeat."""
-        for seen, key in self._keys:
-            seen._commit(key)
+        for seen, keys in self._keys:
+            seen._commit(keys)
         self._settle(True)
 
     def release(self) -> None:
         """Forget the keys: whoever brings them again brings something new."""
-        for seen, key in self._keys:
-            seen._release(key)
+        for seen, keys in self._keys:
+            seen._release(keys)
         self._settle(False)
 
     def _settle(self, done: bool) -> None:
@@ -60,36 +60,46 @@ class Seen:
         return len(self._done)
 
     def reserve(self, key: Hashable, claim: Claim) -> bool:
+        """Reserve a key for a claim; False when it is a repeat."""
+        return bool(self.reserve_all((key,), claim))
+
+    def reserve_all(self, keys: Iterable[Hashable], claim: Claim) -> list[int]:
         """
-        Reserve a key for a claim; False when it is a repeat.
+        Reserve keys for a claim, and return the places of those that are no repeats.
 
         A key that another claim holds is a repeat too, but only if that claim succeeds: it is added to ``waits_for``.
         """
-        owner = self._pending.get(key)
-        if owner is not None:
-            if owner is not claim:
-                claim.waits_for.add(owner)
-            return False
-        if self._remembers(key):
-            return False
-        self._pending[key] = claim
-        claim._keys.append((self, key))
-        return True
+        pending, done = self._pending, self._done
+        oldest = self._clock() - self._ttl
+        places: list[int] = []
+        reserved: list[Hashable] = []
+        for place, key in enumerate(keys):
+            owner = pending.get(key)
+            if owner is not None:
+                if owner is not claim:
+                    claim.waits_for.add(owner)
+            elif done.get(key, oldest) <= oldest:
+                pending[key] = claim
+                reserved.append(key)
+                places.append(place)
+        if reserved:
+            claim._keys.append((self, reserved))
+        return places
 
-    def _remembers(self, key: Hashable) -> bool:
-        since = self._done.get(key)
-        return since is not None and self._clock() - since < self._ttl
-
-    def _commit(self, key: Hashable) -> None:
-        self._pending.pop(key, None)
+    def _commit(self, keys: Sequence[Hashable]) -> None:
+        pending, done = self._pending, self._done
         now = self._clock()
-        self._done[key] = now
-        self._done.move_to_end(key)
+        for key in keys:
+            pending.pop(key, None)
+            if key in done:  # it was forgotten only by its age
+                done.move_to_end(key)
+            done[key] = now
         while self._done and (len(self._done) > self._limit or self._oldest() <= now - self._ttl):
             self._done.popitem(last=False)
 
     def _oldest(self) -> float:
         return next(iter(self._done.values()))
 
-    def _release(self, key: Hashable) -> None:
-        self._pending.pop(key, None)
+    def _release(self, keys: Sequence[Hashable]) -> None:
+        for key in keys:
+            self._pending.pop(key, None)

@@ -10,6 +10,7 @@ from engine.event import LATE_AFTER_NS, Event, Receipt
 from ingest.base import Batch
 from ingest.cloudtrail.budget import Budget
 from ingest.cloudtrail.dedup import Claim, Seen
+from ingest.cloudtrail.trailfile import TrailRecords
 
 _LARGEST_BATCH = 2000
 _WAITING_BATCHES = 16
@@ -86,14 +87,18 @@ class Deliveries:
     def _stamp(self, events: Sequence[Event], receipt: Receipt) -> None:
         oldest = 0 if receipt.replay else receipt.time_ns - receipt.late_after_ns
         late = 0
-        for event in events:
-            event.receipt = receipt
-            late += event.time_ns < oldest
+        if isinstance(events, TrailRecords):
+            events.receipt = receipt
+            late = events.before(oldest) if oldest else 0
+        else:
+            for event in events:
+                event.receipt = receipt
+                late += event.time_ns < oldest
         if late:
             self._counters["events_late"] += late
 
     async def _put(self, events: Sequence[Event], claim: Claim) -> None:
-        fresh = [event for event in events if self._is_fresh(event, claim)]
+        fresh = self._fresh(self._wanted(events), claim)
         if not fresh:
             claim.commit()
             return
@@ -101,16 +106,25 @@ class Deliveries:
         self._counters["events"] += len(fresh)
         self._ready.put_nowait(self._batch(fresh, claim))
 
-    def _is_fresh(self, event: Event, claim: Claim) -> bool:
-        if not self._insights and event.record.get("eventType") == _INSIGHT:
-            self._counters["events_skipped:insight"] += 1
-            return False
-        if self._seen.reserve(event.uid, claim):
-            return True
-        self._counters["events_duplicate"] += 1
-        return False
+    def _wanted(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Leave Insights events out where nobody wants them."""
+        if self._insights:
+            return events
+        kept = [event for event in events if event.record.get("eventType") != _INSIGHT]
+        if len(kept) < len(events):
+            self._counters["events_skipped:insight"] += len(events) - len(kept)
+        return kept
 
-    def _batch(self, events: list[Event], claim: Claim) -> Batch:
+    def _fresh(self, events: Sequence[Event], claim: Claim) -> Sequence[Event]:
+        """Leave repeats out."""
+        uids = events.uids() if isinstance(events, TrailRecords) else [event.uid for event in events]
+        places = self._seen.reserve_all(uids, claim)
+        if len(places) == len(events):
+            return events
+        self._counters["events_duplicate"] += len(events) - len(places)
+        return events.picked(places) if isinstance(events, TrailRecords) else [events[place] for place in places]
+
+    def _batch(self, events: Sequence[Event], claim: Claim) -> Batch:
         async def ack() -> None:
             claim.commit()
 

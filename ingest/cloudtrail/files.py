@@ -8,8 +8,9 @@ line, CloudWatch Logs ``DATA_MESSAGE``, EventBridge envelopes. Each may be compr
 import re
 from typing import Any
 
-from ingest.base import Decoded
+from ingest.base import Content, Decoded
 from ingest.cloudtrail.record import BadRecord, is_record, to_event
+from ingest.cloudtrail.trailfile import glance
 from ingest.payload import MAX_BYTES, MAX_RATIO, PayloadError, decode_json, inflate, json_values
 
 _CANDIDATE = re.compile(r"(^|/)AWSLogs/.*/CloudTrail(-[A-Za-z]+)?/.*\.json(\.gz)?$")
@@ -70,7 +71,7 @@ def _is_digest(value: dict[str, Any]) -> bool:
     return "digestS3Object" in value and "logFiles" in value
 
 
-def decode(data: bytes, origin: str, *, max_bytes: int = MAX_BYTES, max_ratio: int = MAX_RATIO) -> Decoded:
+def decode(data: bytes, origin: str, *, max_bytes: int = MAX_BYTES, max_ratio: int = MAX_RATIO) -> Content:
     """
     Return the events of a payload and what in it could not become one; never raises.
 
@@ -83,6 +84,8 @@ def decode(data: bytes, origin: str, *, max_bytes: int = MAX_BYTES, max_ratio: i
     found = _Found(origin)
     try:
         plain = inflate(data, max_bytes, max_ratio)
+        if records := glance(plain, origin):
+            return Content(records)
     except PayloadError as error:
         found.skip(error.slug, error.detail)
         plain = error.partial

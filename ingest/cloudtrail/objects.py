@@ -4,12 +4,12 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.event import Event
-from ingest.base import Decoded, SourceError
+from ingest.base import Content, SourceError
 from ingest.cloudtrail import aws, files
 from ingest.cloudtrail.aws import Clients, Fault
 from ingest.cloudtrail.budget import Budget
@@ -39,7 +39,7 @@ class Loaded:
         taken: Bytes of the budget it occupies; whoever settles the events gives them back.
     """
 
-    events: list[Event] = field(default_factory=list)
+    events: Sequence[Event] = ()
     damage: str = ""
     detail: str = ""
     taken: int = 0
@@ -88,7 +88,7 @@ class Objects:
         self._counters[f"objects:{'damaged' if damage else 'ok'}"] += 1
         return Loaded(decoded.events, damage, detail, taken)
 
-    async def _read(self, ref: ObjectRef) -> tuple[Decoded, int]:
+    async def _read(self, ref: ObjectRef) -> tuple[Content, int]:
         stored = await self._stored.take(ref.size or _UNKNOWN_SIZE)
         try:
             data = await self._download(ref)
@@ -97,7 +97,7 @@ class Objects:
         finally:
             self._stored.give(stored)
 
-    async def _decode_within_budget(self, data: bytes, origin: str) -> tuple[Decoded, int]:
+    async def _decode_within_budget(self, data: bytes, origin: str) -> tuple[Content, int]:
         taken = await self.budget.take(decoded_weight(data, self._options))
         try:
             return await self._decode(data, origin), taken
@@ -105,7 +105,7 @@ class Objects:
             self.budget.give(taken)
             raise
 
-    async def _decode(self, data: bytes, origin: str) -> Decoded:
+    async def _decode(self, data: bytes, origin: str) -> Content:
         limits = {"max_bytes": self._options.max_object_bytes, "max_ratio": self._options.max_ratio}
         if len(data) * _INFLATES <= _DECODED_AT_ONCE < self._options.max_object_bytes:
             decoded = files.decode(data, origin, max_bytes=_DECODED_AT_ONCE, max_ratio=self._options.max_ratio)
@@ -113,7 +113,7 @@ class Objects:
                 return decoded
         return await asyncio.to_thread(files.decode, data, origin, **limits)
 
-    def _note(self, ref: ObjectRef, decoded: Decoded, told: bool) -> None:
+    def _note(self, ref: ObjectRef, decoded: Content, told: bool) -> None:
         """Leave a trace of what was not used; of a damaged object the message's own line tells."""
         self._counters.update(f"records_skipped:{slug}" for slug, _ in decoded.skipped)
         if decoded.skipped and not told:
@@ -162,7 +162,7 @@ def decoded_weight(data: bytes, options: ObjectOptions) -> int:
     return min(max(told, len(data) * _INFLATES), most) * _HEAP
 
 
-def _damage(decoded: Decoded) -> tuple[str, str]:
+def _damage(decoded: Content) -> tuple[str, str]:
     """Return slug and detail of the first thing that speaks against the object itself; a bad record does not."""
     for slug, detail in decoded.skipped:
         if slug in _DAMAGE or slug.startswith("unsupported:"):

@@ -53,6 +53,14 @@ def to_event(record: object, origin: str) -> Event:
     return Event(SOURCE, time_ns, record, uid, origin)
 
 
+def recorded_time(record: Record) -> int:
+    """Return when a record that is known to be one happened, nanoseconds since the Unix epoch; 0 if it cannot tell."""
+    try:
+        return _time_ns(record["eventTime"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 0
+
+
 def _bad_time(value: object) -> BadRecord:
     if value is None:
         return BadRecord("no-event-time", "missing", "eventTime")
