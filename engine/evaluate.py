@@ -2,16 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 
 import msgspec
 
 from engine.event import Event, Record
 from engine.index import SourceIndex
 from engine.ruleset import Rule, RuleSet
-
-_SOURCE = attrgetter("source")
 
 
 class Match(msgspec.Struct, eq=False, gc=False):
@@ -51,15 +47,13 @@ class Engine:
 
     def evaluate_batch(self, events: Sequence[Event]) -> list[Match]:
         """Return the matches of several events, in order of events, then of rules."""
-        source = events[0].source if events else ""
-        for event in events:
-            if event.source is not source:  # one batch has one source, and its name is one object
-                return [match for name, run in groupby(events, _SOURCE) for match in self._matches(name, list(run))]
-        return self._matches(source, events)
-
-    def _matches(self, source: str, events: Sequence[Event]) -> list[Match]:
+        if not events:
+            return []
+        source = events[0].source
         index = self._sources.get(source)
-        return [] if index is None else index.scan(events, self.failures, Match)
+        if index is None:
+            return self.evaluate_batch([event for event in events if event.source != source])
+        return index.scan(events, self.failures, Match, self.evaluate)
 
     def admits(self, source: str, head: Record) -> bool:
         """Tell whether some rule could match an event with such a head, as ``Event.head`` has it."""

@@ -24,7 +24,7 @@ MAX_FUNCTIONS = 2048
 """Combinations of discriminator values that get a function of their own; more are evaluated rule by rule."""
 MAX_TEXT = 32_000_000
 """Characters of text that these functions may have together."""
-MAX_REMEMBERED = 32_768
+MAX_REMEMBERED = 65_536
 """Values and branches that the tree remembers before it is grown anew."""
 
 Candidates = Sequence[tuple[int, Checked]]
@@ -94,23 +94,28 @@ class SourceIndex:
         self._scan = generate_scan([table.fields[name] for name in self.keys])
         self._root = self._start()
 
-    def scan(self, events: Sequence[Event], failures: Counter[str], match: Callable[[Rule, Event], Any]) -> list[Any]:
+    def scan(
+        self,
+        events: Sequence[Event],
+        failures: Counter[str],
+        match: Callable[[Rule, Event], Any],
+        other: Callable[[Event], list[Any]],
+    ) -> list[Any]:
         """
-        Return ``match(rule, event)`` for what events of this source match, in order of events, then of rules.
+        Return ``match(rule, event)`` for what events match, in order of events, then of rules.
 
         Args:
-            events: All of this source.
+            events: One or more, the first of this source.
             failures: Counts evaluations that raised, by rule name.
             match: Makes what is returned.
+            other: Gives the answer for an event of another source.
         """
-        if self._root is None:
-            return []
         failed = partial(self._one_by_one, failures=failures)
-        return cast("list[Any]", self._scan(events, self._root, failed, match))
+        return cast("list[Any]", self._scan(events, self._root, failed, match, other))
 
     def admits(self, head: Record) -> bool:
         """Tell whether some rule could match an event with such a head."""
-        node = self._root
+        node: Branch | Evaluate | None = self._root
         for name in self.keys:
             path = self.table.fields[name].path
             if path is None or not isinstance(node, Branch):
@@ -133,10 +138,11 @@ class SourceIndex:
                 break
         return hits
 
-    def _start(self) -> "Branch | Evaluate | None":
+    def _start(self) -> "Branch | Evaluate":
         reducer = Reducer(self.table, {})
         reduced = ((rank, reducer.reduce(rule.condition)) for rank, rule in enumerate(self.rules))
-        return self._at((), [(rank, node) for rank, node in reduced if _possible(node)])
+        left = [(rank, node) for rank, node in reduced if _possible(node)]
+        return Branch(self, (), left) if self.keys else self._at((), left) or _nothing
 
     def after(self, known: tuple[ValueClass, ...], left: Candidates) -> "Branch | Evaluate | None":
         """
@@ -192,6 +198,10 @@ class SourceIndex:
         if id(rule) not in self._single:
             self._single[id(rule)] = generate([(rule, Reducer(self.table, {}).reduce(rule.condition))])
         return self._single[id(rule)]
+
+
+def _nothing(_event: Event) -> Sequence[Rule]:
+    return ()
 
 
 def _possible(node: Checked) -> bool:

@@ -18,12 +18,6 @@ Predicate = Callable[[str], bool]
 _SHORT = 256
 """Characters of a glob that is remembered when compiled: the right side may come from events."""
 
-MAX_REMEMBERED = 64
-"""Values whose answer a regular expression remembers: instance types, clients and the like come again and again."""
-
-MAX_REMEMBERED_LENGTH = 128
-"""Characters of such a value."""
-
 _NO_ESCAPE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
@@ -123,15 +117,14 @@ def regex(pattern: str) -> Predicate:
         raise BadPattern(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
     fullmatch = compiled.fullmatch
 
-    def asked(text: str) -> bool:
+    def matches(text: str) -> bool:
         try:
             data = text.encode()
         except UnicodeEncodeError:
             data = utf8(text).decode("utf-8", "replace").encode()
         return fullmatch(data) is not None
 
-    remembered = functools.lru_cache(maxsize=MAX_REMEMBERED)(asked)
-    return lambda text: remembered(text) if len(text) <= MAX_REMEMBERED_LENGTH else asked(text)
+    return matches
 
 
 def simple_glob(pattern: str) -> tuple[str, str] | None:

@@ -19,17 +19,24 @@ def generate_scan(fields: Sequence[Field]) -> Callable[..., Any]:
         fields: The discriminators, in the order in which they are asked.
 
     Returns:
-        ``scan(events, root, failed, match)``: the list of ``match(payload, event)`` for all that holds. ``root`` maps
-        a value of the first discriminator to what maps values of the next, at the last to a function, or to None
-        where the event can be left; ``failed(event)`` answers for an event whose evaluation raised.
+        ``scan(events, root, failed, match, other)``: the list of ``match(payload, event)`` for all that holds. ``root``
+        maps a value of the first discriminator to what maps values of the next, at the last to a function, or to None
+        where the event can be left; ``failed(event)`` answers for an event whose evaluation raised, ``other(event)``
+        gives the whole answer for one of another source than the first event.
     """
     writer = Writer(dict(BUILTINS))
     parents: dict[tuple[str, ...], str] = {}
-    steps = [_steps(path, list(rows), writer, parents) for path, rows in groupby(fields, _parent)]
+    groups = [(path, list(rows)) for path, rows in groupby(fields, _parent)]
+    steps = [_steps(path, rows, writer, parents, not at) for at, (path, rows) in enumerate(groups)]
     lines = [
-        "def scan(events, root, failed, match):",
+        "def scan(events, root, failed, match, other):",
         "    found = []",
+        "    source = events[0].source",
+        "    absent = root",
         "    for e in events:",
+        "        if e.source is not source:",
+        "            found += other(e)",
+        "            continue",
         "        try:",
         "            r, n = e.head, root",
         *[f"            {line}" for step in steps for line in step],
@@ -48,19 +55,25 @@ def _parent(row: Field) -> tuple[str, ...]:
 
 
 def _steps(
-    parent: tuple[str, ...], rows: Sequence[Field], writer: Writer, parents: dict[tuple[str, ...], str]
+    parent: tuple[str, ...], rows: Sequence[Field], writer: Writer, parents: dict[tuple[str, ...], str], first: bool
 ) -> list[str]:
     """Return the lines that follow the values of discriminators from one object; its absence is that of them all."""
     if not parent:
-        return [line for row in rows for line in _follow(_read(row, writer, "r"))]
+        return [line for row in rows for line in _follow(f"n[{_read(row, writer, 'r')}]")]
+    absent = _first_absent(len(rows)) if first else [line for _ in rows for line in _follow("n[None]")]
     opened = _opened(parent, writer, parents)
-    present = [line for row in rows for line in _follow(_read(row, writer, parents[parent]))]
-    absent = [line for _ in rows for line in _follow("None")]
+    present = [line for row in rows for line in _follow(f"n[{_read(row, writer, parents[parent])}]")]
     return [*opened, f"if {parents[parent]}:", *_indented(present), "else:", *_indented(absent)]
 
 
-def _follow(value: str) -> list[str]:
-    return [f"n = n[{value}]", "if n is None: continue"]
+def _first_absent(depth: int) -> list[str]:
+    """Return the lines for the absence of the first object: what it leads to is followed once a batch."""
+    once = ["if n is not None: n = n[None]"] * depth
+    return ["if absent is root:", *_indented([*once, "absent = n"]), *_follow("absent")]
+
+
+def _follow(branch: str) -> list[str]:
+    return [f"n = {branch}", "if n is None: continue"]
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

@@ -120,9 +120,13 @@ def _ranges(event: Event) -> list[str] | None:
     return list(dict.fromkeys(map(str, opened(event)))) or None
 
 
+@lru_cache(256)  # rules write few lists of ports
+def _wanted(arg: str) -> list[int]:
+    return [port for port in map(_number, arg.split(",")) if port is not None]
+
+
 def _port(event: Event, arg: str) -> bool | None:
-    wanted = [port for port in map(_number, arg.split(",")) if port is not None]
-    ranges = opened(event)
+    wanted, ranges = _wanted(arg), opened(event)
     if not ranges or not wanted:
         return None
     return any(ports.first <= port <= ports.last for ports in ranges for port in wanted)

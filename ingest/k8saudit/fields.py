@@ -22,7 +22,7 @@ from ingest.k8saudit.targets import target_fields
 from ingest.k8saudit.values import SUBJECTS, elements, subjects, texts
 from ingest.kubernetes.cluster import HERE
 
-DISCRIMINATORS = ("ka.user.name", "ka.target.resource", "ka.target.subresource", "ka.verb", "ka.stage")
+DISCRIMINATORS = ("ka.target.resource", "ka.target.subresource", "ka.user.name", "ka.verb", "ka.stage")
 _ALIASES = {"evt.action": "ka.verb"}
 
 _RULES = ("requestObject", "rules")
