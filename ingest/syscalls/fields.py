@@ -12,7 +12,7 @@ from ingest.syscalls.event_values import event_getters, native_getter
 from ingest.syscalls.file_fields import FD_FIELDS, PATH_FIELDS
 from ingest.syscalls.file_values import FILE_GETTERS
 from ingest.syscalls.host_event import SOURCE
-from ingest.syscalls.pods import pod_fields, retired_getters
+from ingest.syscalls.pods import pod_fields, pod_getters, retired_getters
 from ingest.syscalls.process_fields import PROCESS_FIELDS, THREAD_FIELDS
 from ingest.syscalls.process_values import PROCESS_GETTERS
 from ingest.syscalls.removed_fields import REMOVED_FIELDS
@@ -48,7 +48,7 @@ def _number(event: Event) -> int:
 
 def _answered(rows: Iterable[Field]) -> Iterable[Field]:
     getters = {**event_getters(), **PROCESS_GETTERS, **FILE_GETTERS, **WORKLOAD_GETTERS}
-    getters |= retired_getters(HERE)
+    getters |= retired_getters(HERE) | pod_getters(HERE, WORKLOAD_GETTERS)
     return (replace(row, get=getters[row.name]) if row.name in getters else row for row in rows)
 
 

@@ -53,6 +53,42 @@ def _subject(cluster: Cluster) -> Subject:
     )
 
 
+def pod_getters(cluster: Cluster, by_runtime: Mapping[str, Getter]) -> dict[str, Getter]:
+    """
+    Return what ``k8s.pod.*`` and ``k8s.ns.name`` answer: by the runtime's labels, else by the cluster's metadata.
+
+    The uid of a pod is in the cgroup path, so that it is known at once.
+    """
+
+    def uid(event: HostEvent) -> str | None:
+        thread = event.record.thread
+        return (pod_uid(thread.cgroups) or None) if thread is not None and thread.container_id else None
+
+    facts: dict[str, Callable[[Pod], str | None]] = {
+        "k8s.pod.name": lambda pod: pod.name,
+        "k8s.ns.name": lambda pod: pod.namespace,
+        "k8s.pod.ip": lambda pod: pod.ip,
+        "k8s.pod.labels": lambda pod: _shown(pod.labels),
+    }
+    getters = {name: _first(by_runtime[name], _of(cluster, _itself, fact)) for name, fact in facts.items()}
+    for name in ("k8s.pod.uid", "k8s.pod.id"):
+        getters[name] = _first(by_runtime[name], uid)
+    getters["k8s.pod.label"] = _first(by_runtime["k8s.pod.label"], _label(cluster, _itself))
+    return getters
+
+
+def _first(one: Getter, other: Getter) -> Getter:
+    def get(event: HostEvent, *arg: Any) -> Any:
+        found = one(event, *arg)
+        return other(event, *arg) if found is None else found
+
+    return get
+
+
+def _itself(pod: Pod) -> Object | None:
+    return pod
+
+
 def retired_getters(cluster: Cluster) -> dict[str, Getter]:
     """Return what the fields of Kubernetes objects answer that old rules name, by what ``k8smeta.*`` knows."""
     kinds: dict[str, Callable[[Pod], Object | None]] = {
@@ -72,7 +108,7 @@ def retired_getters(cluster: Cluster) -> dict[str, Getter]:
     return getters
 
 
-def _of(cluster: Cluster, find: Callable[[Pod], Object | None], fact: Callable[[Object], str | None]) -> Getter:
+def _of(cluster: Cluster, find: Callable[[Pod], Object | None], fact: Callable[[Any], str | None]) -> Getter:
     def get(event: HostEvent) -> str | None:
         pod = pod_of(cluster, event)
         found = None if pod is None else find(pod)

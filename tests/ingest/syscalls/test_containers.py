@@ -269,6 +269,11 @@ def test_pods_owners_and_namespaces_come_from_the_metadata_of_the_cluster() -> N
             "k8smeta.ns.label[team]": "shop",
             "k8smeta.deployment.name": "web",
             "k8smeta.svc.name": ["front"],
+            "k8s.pod.name": "web-1",
+            "k8s.ns.name": "prod",
+            "k8s.pod.label.app": "web",
+            "k8s.pod.labels": "app:web",
+            "k8s.pod.uid": None,
             "k8s.deployment.name": "web",
             "k8s.deployment.label.d": "1",
             "k8s.rs.name": "web-x",
@@ -291,6 +296,8 @@ def test_pods_owners_and_namespaces_come_from_the_metadata_of_the_cluster() -> N
 def test_the_pod_of_a_static_one_is_found_by_the_uid_in_the_path() -> None:
     HERE.pods.put(Pod(UID, "etcd", "kube-system"))
     try:
-        assert field(in_container(Host(), f"/kubepods/pod{UID}/{ID}"), "k8smeta.pod.name") == "etcd"
+        call = in_container(Host(), f"/kubepods/pod{UID}/{ID}")
+        names = ("k8smeta.pod.name", "k8s.pod.name", "k8s.ns.name", "k8s.pod.uid", "k8s.pod.id", "k8s.pod.ip")
+        assert [field(call, name) for name in names] == ["etcd", "etcd", "kube-system", UID, UID, None]
     finally:
         HERE.pods._drop(HERE.pods._by_uid.pop(UID))
