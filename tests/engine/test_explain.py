@@ -3,14 +3,12 @@
 from typing import Any
 
 import pytest
-import yaml
 
 from engine.explain import Explained, decider, explain, leaves
 from engine.fields import Field, FieldCatalog, Type, table
-from engine.load import load_rules
-from engine.rulefile import RuleFile
 from engine.typed import Checked
 from tests.engine import testfields
+from tests.engine.reading import loaded, rule
 
 DEFINITIONS = [
     {"list": "names", "items": ["ann", "bob"]},
@@ -20,10 +18,7 @@ DEFINITIONS = [
 
 
 def condition(text: str, **more: Any) -> Checked:
-    rule = {"rule": "r", "desc": "d", "output": "o", "priority": "INFO", "source": "test", "condition": text, **more}
-    result = load_rules([RuleFile("r.yaml", yaml.safe_dump([*DEFINITIONS, rule]))], testfields.CATALOG)
-    assert result.ruleset is not None, [found.message for found in result.report.errors]
-    return result.ruleset.rules[0].condition
+    return loaded([*DEFINITIONS, rule(condition=text, **more)]).rules[0].condition
 
 
 def told(explained: Explained) -> list[str]:
@@ -87,9 +82,7 @@ def test_what_negations_and_macros_hold_is_there_when_not_asked() -> None:
 
 def test_a_field_that_only_another_source_has_is_never_asked() -> None:
     tables = {**testfields.CATALOG.tables, "other": table("other", [Field("o.s", Type.STRING, "A.", lambda _e: "x")])}
-    rule = {"rule": "r", "desc": "d", "output": "o", "priority": "INFO", "source": "any", "condition": "not o.s = x"}
-    ruleset = load_rules([RuleFile("r.yaml", yaml.safe_dump([rule]))], FieldCatalog(tables)).ruleset
-    assert ruleset is not None
+    ruleset = loaded([rule(condition="not o.s = x", source="any")], catalog=FieldCatalog(tables))
     told_of = {one.source: told(explain(one.condition, testfields.event())) for one in ruleset.rules}
     assert told_of["test"] == ["always false: : False"]
 

@@ -15,7 +15,8 @@ from engine.priority import Priority
 from engine.rulefile import RuleFile
 from engine.ruleset import RuleSet
 from engine.selection import Selection, from_flags
-from tests.engine import testfields
+from tests.engine import reading, testfields
+from tests.engine.reading import Items, rule
 
 OTHER = table(
     "other",
@@ -28,20 +29,12 @@ OTHER = table(
 CATALOG = FieldCatalog({**testfields.CATALOG.tables, "other": OTHER})
 
 
-def rule(name: str = "r", **keys: Any) -> dict[str, Any]:
-    made = {"desc": "d", "output": "o", "priority": "INFO", "source": "test", "condition": "t.s = a", **keys}
-    return {"rule": name, **made}
+def load(*files: Items, options: LoadOptions | None = None) -> LoadResult:
+    return reading.load(*files, catalog=CATALOG, options=options)
 
 
-def load(*files: list[dict[str, Any]], options: LoadOptions | None = None) -> LoadResult:
-    texts = [RuleFile(f"{number}.yaml", yaml.safe_dump(items)) for number, items in enumerate(files)]
-    return load_rules(texts, CATALOG, options)
-
-
-def loaded(*files: list[dict[str, Any]], options: LoadOptions | None = None) -> RuleSet:
-    result = load(*files, options=options)
-    assert result.ruleset is not None, [found.message for found in result.report.errors]
-    return result.ruleset
+def loaded(*files: Items, options: LoadOptions | None = None) -> RuleSet:
+    return reading.loaded(*files, catalog=CATALOG, options=options)
 
 
 def fired(ruleset: RuleSet, event: Event) -> list[str]:

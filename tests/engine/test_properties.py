@@ -2,19 +2,17 @@
 The engine held against the reference evaluator, and the parser against a printer, on random conditions and events.
 """
 
-import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.diagnostics import SourceText
 from engine.evaluate import Engine
 from engine.event import Event
-from engine.load import load_rules
 from engine.parser import parse_condition
-from engine.rulefile import RuleFile
 from engine.ruleset import RuleSet
 from engine.tree import Literal, Node, Not, node_text, walk
-from tests.engine import testfields
+from tests.engine import reading, testfields
+from tests.engine.reading import rule
 from tests.engine.reference import evaluate
 from tests.engine.strategies import RuleTexts, events, nodes, resolved, rule_texts, source_text
 
@@ -22,26 +20,9 @@ some_events = st.lists(events(), min_size=1, max_size=2)
 few_examples = settings(max_examples=40)
 
 
-def rule_file(texts: RuleTexts) -> RuleFile:
-    macros = [{"macro": name, "condition": source_text(node)} for name, node in texts.macros.items()]
-    rules = [
-        {
-            "rule": str(number),
-            "condition": source_text(node),
-            "desc": "d",
-            "output": "o",
-            "priority": "INFO",
-            "source": testfields.SOURCE,
-        }
-        for number, node in enumerate(texts.rules)
-    ]
-    return RuleFile("random.yaml", yaml.dump([*macros, *rules], Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
-
-
 def loaded(texts: RuleTexts) -> RuleSet:
-    result = load_rules([rule_file(texts)], testfields.CATALOG)
-    assert result.ruleset is not None, [(d.message, d.span) for d in result.report.errors]
-    return result.ruleset
+    macros = [{"macro": name, "condition": source_text(node)} for name, node in texts.macros.items()]
+    return reading.loaded([*macros, *(rule(str(at), condition=source_text(one)) for at, one in enumerate(texts.rules))])
 
 
 def fired(engine: Engine, event: Event) -> list[str]:
@@ -115,14 +96,6 @@ def test_deep_nesting_changes_nothing(node: Node, found: list[Event]) -> None:
     plain, deep = source_text(node), source_text(node)
     for _ in range(60):
         deep = f"not (not ({deep}))"
-    engine = Engine(loaded_text(plain, deep))
+    engine = Engine(reading.loaded([rule("0", condition=plain), rule("1", condition=deep)]))
     for event in found:
         assert fired(engine, event) in ([], ["0", "1"])
-
-
-def loaded_text(*conditions: str) -> RuleSet:
-    rule = {"desc": "d", "output": "o", "priority": "INFO", "source": testfields.SOURCE}
-    items = [{"rule": str(number), "condition": text, **rule} for number, text in enumerate(conditions)]
-    result = load_rules([RuleFile("deep.yaml", yaml.safe_dump(items))], testfields.CATALOG)
-    assert result.ruleset is not None, [d.message for d in result.report.errors]
-    return result.ruleset

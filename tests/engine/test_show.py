@@ -3,15 +3,11 @@
 from typing import Any
 
 import pytest
-import yaml
 
 from engine import show
 from engine.describe import describe
 from engine.evaluate import Engine
-from engine.load import load_rules
-from engine.rulefile import RuleFile
-from engine.ruleset import RuleSet
-from tests.engine import testfields
+from tests.engine.reading import loaded, rule
 
 ITEMS: list[dict[str, Any]] = [
     {"required_engine_version": "0.26.0"},
@@ -32,22 +28,8 @@ ITEMS: list[dict[str, Any]] = [
             {"name": "e", "fields": ["tolower(t.s)", "t.u"], "comps": ["=", "in"], "values": [["z", [1, 2]]]}
         ],
     },
-    {
-        "rule": "Off",
-        "desc": "d",
-        "output": "o",
-        "priority": "ERROR",
-        "source": "test",
-        "condition": "t.s = a",
-        "enabled": False,
-    },
+    rule("Off", enabled=False),
 ]
-
-
-def ruleset(*items: dict[str, Any]) -> RuleSet:
-    result = load_rules([RuleFile("r.yaml", yaml.safe_dump([*items], sort_keys=False))], testfields.CATALOG)
-    assert result.ruleset is not None, [found.message for found in result.report.errors]
-    return result.ruleset
 
 
 TREE = """\
@@ -69,13 +51,12 @@ and
 
 
 def test_a_tree_has_macros_lists_and_exceptions_opened() -> None:
-    assert show.tree(ruleset(*ITEMS).rules[0]) == TREE
+    assert show.tree(loaded(ITEMS).rules[0]) == TREE
 
 
 def test_a_long_list_is_cut_in_the_tree() -> None:
-    rule = {"rule": "r", "desc": "d", "output": "o", "priority": "INFO", "source": "test"}
     values = ", ".join(f"value{number}" for number in range(1000))
-    (line,) = show.tree(ruleset({**rule, "condition": f"t.s in ({values})"}).rules[0]).splitlines()
+    (line,) = show.tree(loaded([rule(condition=f"t.s in ({values})")]).rules[0]).splitlines()
     assert (len(line), line[-3:]) == (show.MAX_SHOWN + 3, "...")
 
 
@@ -91,9 +72,7 @@ PLANS = {
 
 @pytest.mark.parametrize(("condition", "wanted"), PLANS.values(), ids=PLANS)
 def test_a_plan_tells_what_can_lead_an_event_to_a_rule(condition: str, wanted: str) -> None:
-    rule = {"desc": "d", "output": "o", "priority": "INFO", "source": "test"}
-    indexed = {"rule": "indexed", "condition": "t.s = q", **rule}
-    rules = ruleset({"rule": "asked", "condition": condition, **rule}, indexed)
+    rules = loaded([rule("asked", condition=condition), rule("indexed", condition="t.s = q")])
     index = Engine(rules).index("test")
     assert index is not None
     (line,) = [line for line in show.plan(rules.rules[0], index).splitlines() if line.startswith("t.s:")]
@@ -101,7 +80,7 @@ def test_a_plan_tells_what_can_lead_an_event_to_a_rule(condition: str, wanted: s
 
 
 def test_the_code_of_a_rule_tells_what_its_names_stand_for() -> None:
-    rules = ruleset(*ITEMS)
+    rules = loaded(ITEMS)
     index = Engine(rules).index("test")
     assert index is not None
     shown = show.code(rules.rules[0], index)
@@ -112,7 +91,7 @@ def test_the_code_of_a_rule_tells_what_its_names_stand_for() -> None:
 
 
 def test_everything_is_described() -> None:
-    told = describe(ruleset(*ITEMS))
+    told = describe(loaded(ITEMS))
     assert told["required_engine_version"] == "0.26.0"
     assert told["required_plugin_versions"] == []
     assert [(one["info"]["name"], one["info"]["enabled"]) for one in told["rules"]] == [("Told", True), ("Off", False)]
@@ -144,7 +123,7 @@ DETAILS = {
 
 
 def test_one_rule_is_described() -> None:
-    (told,) = describe(ruleset(*ITEMS), "Told")["rules"]
+    (told,) = describe(loaded(ITEMS), "Told")["rules"]
     assert told["info"] == {
         "name": "Told",
         "condition": ITEMS[6]["condition"],
@@ -164,4 +143,4 @@ def test_one_rule_is_described() -> None:
 
 def test_a_rule_that_there_is_not_is_not_described() -> None:
     with pytest.raises(KeyError):
-        describe(ruleset(*ITEMS), "Tol")
+        describe(loaded(ITEMS), "Tol")
