@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import yaml
 
 pytest.importorskip("kubernetes", reason="the package kubernetes is not installed")
 
+from ingest.kubernetes.client import configuration
 from ingest.kubernetes.cluster import Cluster as Metadata
 from ingest.kubernetes.options import EnrichmentOptions
 from ingest.kubernetes.watch import ClusterWatch
@@ -22,6 +24,7 @@ from tests.infra.test_apiserver import (
     SERVER,
     Cluster,
     Processes,
+    eventually,
     processes,  # noqa: F401 - a fixture
     start_cluster,
 )
@@ -102,6 +105,18 @@ def account(cluster: Cluster) -> str:
     return str(path)
 
 
+def compact(processes: Processes) -> None:  # noqa: F811
+    """Have etcd forget all versions but the newest."""
+    words = list(map(str, processes.started[0].args))  # type: ignore[arg-type]
+    url = words[words.index("--listen-client-urls") + 1]
+
+    def ask(path: str, body: dict[str, str]) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{url}{path}", json.dumps(body).encode(), timeout=10) as answer:
+            return dict(json.load(answer))
+
+    ask("/v3/kv/compaction", {"revision": ask("/v3/maintenance/status", {})["header"]["revision"]})
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
@@ -139,6 +154,48 @@ async def test_a_real_cluster_is_known_and_its_changes_arrive(processes: Process
         } == {}
     finally:
         await watch.stop()
+
+
+async def test_an_api_server_that_starts_anew_is_followed_again(processes: Processes) -> None:  # noqa: F811
+    cluster = await asyncio.to_thread(start_cluster, processes)
+    await asyncio.to_thread(give_rights, cluster)
+    await asyncio.to_thread(fill, cluster)
+    metadata = Metadata()
+    watch = ClusterWatch(EnrichmentOptions(enabled=True, kubeconfig=account(cluster)), metadata)
+    await watch.start()
+    try:
+        server = processes.started[-1]
+        server.kill()
+        await asyncio.to_thread(server.wait)
+        await until(lambda: watch.counters["namespaces:errors"] >= 1)
+        assert metadata.pods.find("shop", "web-5d9-x") is not None
+        processes.start("kube-apiserver again", *server.args)
+        await asyncio.to_thread(eventually, "the API server", lambda: cluster.ask("GET", "/readyz") == 200)
+        await asyncio.to_thread(create, cluster, "/api/v1/namespaces", "after")
+
+        await until(lambda: metadata.namespaces.find("", "after") is not None)
+        assert metadata.pods.find("shop", "web-5d9-x") is not None
+    finally:
+        await watch.stop()
+
+
+async def test_a_version_that_a_real_server_has_forgotten_means_another_list(processes: Processes) -> None:  # noqa: F811
+    cluster = await asyncio.to_thread(start_cluster, processes, "--watch-cache=false")
+    await asyncio.to_thread(give_rights, cluster)
+    await asyncio.to_thread(fill, cluster)
+    await asyncio.to_thread(compact, processes)
+    metadata, options = Metadata(), EnrichmentOptions(enabled=True, kubeconfig=account(cluster))
+    watch = ClusterWatch(options, metadata, first_pause=0.1)
+    reflector = watch._reflector("pods", configuration(options))
+    reflector._version = "1"
+    thread = threading.Thread(target=reflector.run, daemon=True)
+    thread.start()
+    try:
+        await until(lambda: metadata.pods.find("shop", "web-5d9-x") is not None)
+        assert (watch.counters["pods:expired"], watch.counters["pods:lists"]) == (1, 1)
+    finally:
+        reflector.stop()
+        await asyncio.to_thread(thread.join, 10)
 
 
 def test_a_refused_impersonation_is_told_by_the_shipped_rule(processes: Processes) -> None:  # noqa: F811
