@@ -43,7 +43,10 @@ class Btf:
         self._strings = header + strings
         self._at = array("I", [0])
         self._named: dict[tuple[bool, str], list[int]] = {}
-        self._scan(header + types, header + types + types_size)
+        try:
+            self._scan(header + types, header + types + types_size)
+        except (struct.error, ValueError):
+            raise BtfError("type information is damaged") from None
 
     def _scan(self, at: int, end: int) -> None:
         """Note where each type begins, and the ids of structures and enumerations by the place of their names."""

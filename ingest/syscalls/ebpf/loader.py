@@ -177,7 +177,10 @@ def _bcc_version(folder: str) -> str:
 
 def is_cached() -> bool:
     """Tell whether some program was compiled for this user before."""
-    return any(cache_folder().glob("program-*"))
+    try:
+        return any(cache_folder().glob("program-*"))
+    except OSError:
+        return False
 
 
 def compiled(text: str) -> Compiled:

@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,13 @@ class Seen:
 def status(pid: int | str) -> dict[str, str]:
     lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def settles(holds: Callable[[], bool]) -> bool:
+    """Wait for what the kernel frees a moment later."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False

@@ -5,7 +5,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ingest.syscalls.ebpf.driver import Driver, DriverOptions
 from ingest.syscalls.ebpf.loader import Filter, LoadError
 from ingest.syscalls.ebpf.numbers import NUMBERS
 from ingest.syscalls.ebpf.selftest import self_test
-from tests.ingest.syscalls.ebpf.live import WATCHED, Watch, needs_ebpf
+from tests.ingest.syscalls.ebpf.live import WATCHED, Watch, needs_ebpf, settles
 
 pytestmark = needs_ebpf
 STAT = "import os\nfor n in range(int(sys.argv[1])):\n    try: os.stat(f'/nowhere/{n}')\n    except OSError: pass\n"
@@ -91,18 +90,8 @@ def test_reloads_leave_nothing_behind(watch: Watch) -> None:
     for _ in range(10):
         watch.driver.load([], WATCHED)
     assert len(os.listdir("/proc/self/fd")) == before
-    assert _settles(lambda: len(bpf.program_ids()) <= programs)
+    assert settles(lambda: len(bpf.program_ids()) <= programs)
     watch.driver.load(range(1024), WATCHED)
-
-
-def _settles(holds) -> bool:  # type: ignore[no-untyped-def]
-    """Wait for what the kernel frees a moment later."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_own_processes_are_not_told_of(watch: Watch) -> None:
@@ -141,7 +130,7 @@ def test_nothing_stays_in_the_kernel_when_the_agent_is_killed() -> None:
     assert loaded <= set(bpf.program_ids())
     agent.send_signal(signal.SIGKILL)
     agent.communicate()
-    assert _settles(lambda: not loaded & set(bpf.program_ids()))
+    assert settles(lambda: not loaded & set(bpf.program_ids()))
 
 
 def test_a_program_that_reads_at_wrong_places_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

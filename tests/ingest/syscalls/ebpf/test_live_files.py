@@ -1,6 +1,7 @@
 """Files on a real kernel: what is told of opens and changes, and the ways to hide a path."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def test_relative_paths_start_where_the_kernel_says(watch: Watch, tmp_path: Path
     (tmp_path / "inner" / "file").touch()
     code = """
 import os
+import shutil
 os.chdir(sys.argv[1])
 os.open('inner/../inner/file', os.O_RDONLY)
 fd = os.open('inner', os.O_RDONLY)
@@ -185,6 +187,7 @@ print(ctypes.CFUNCTYPE(ctypes.c_int)(at)())
 def test_changes_of_files_are_told(watch: Watch, tmp_path: Path) -> None:
     code = """
 import os
+import shutil
 os.chdir(sys.argv[1])
 open('a', 'w').close()
 os.rename('a', 'b')
@@ -218,6 +221,7 @@ def test_calls_relative_to_directories_tell_them(watch: Watch, tmp_path: Path) -
     (tmp_path / "from" / "x").touch()
     code = """
 import os
+import shutil
 one, other = (os.open(f'{sys.argv[1]}/{name}', os.O_RDONLY) for name in ('from', 'to'))
 os.rename('x', 'y', src_dir_fd=one, dst_dir_fd=other)
 os.unlink('y', dir_fd=other)
@@ -237,6 +241,7 @@ print(one, other)
 def test_reads_and_writes_name_the_file(watch: Watch, tmp_path: Path) -> None:
     code = """
 import os
+import shutil
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 os.write(fd, b'x' * 200)
 os.lseek(fd, 0, 0)
@@ -278,3 +283,36 @@ os.pidfd_open(os.getpid())
     pipe = seen.one("pipe2")
     assert pipe.params[1] + 1 == pipe.params[2]
     assert pipe.params[3] > 0
+
+
+def test_layers_of_containers_are_told_apart(watch: Watch, tmp_path: Path) -> None:
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    shutil.copy("/bin/true", tmp_path / "lower" / "shipped")
+    code = """
+import ctypes, os, shutil
+libc = ctypes.CDLL(None, use_errno=True)
+base = sys.argv[1]
+assert libc.unshare(0x20000) == 0
+assert libc.mount(b'none', b'/', None, 0x44000, None) == 0
+where = base + '/merged'
+data = f'lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work'
+if libc.mount(b'overlay', where.encode(), b'overlay', 0, data.encode()): sys.exit(print('no overlay'))
+shutil.copy(where + '/shipped', where + '/brought')
+os.chmod(where + '/brought', 0o755)
+for name in ('shipped', 'brought'):
+    open(f'{where}/{name}', 'rb').close()
+    os.waitpid(os.posix_spawn(f'{where}/{name}', [name], {}), 0)
+"""
+    seen = watch.run(code, str(tmp_path))
+    if seen.printed == "no overlay":
+        pytest.skip("this kernel has no overlay file system")
+    flags = constants("execve_flags")
+    layers = flags["EXE_UPPER_LAYER"] | flags["EXE_LOWER_LAYER"]
+    for name, layer in (("shipped", "LOWER"), ("brought", "UPPER")):
+        path = f"{tmp_path}/merged/{name}"
+        assert seen.one("execve", name).params[19] & layers == flags[f"EXE_{layer}_LAYER"]
+        last = [call for call in seen.all("openat") if call.params[2] == path][-1]
+        assert last.params[3] & (FLAGS["FD_UPPER_LAYER"] | FLAGS["FD_LOWER_LAYER"]) == FLAGS[f"FD_{layer}_LAYER"]
+        assert last.fd is not None
+        assert (last.fd.upper_layer, last.fd.lower_layer) == (layer == "UPPER", layer == "LOWER")
