@@ -91,6 +91,10 @@ class Diagnostic:
 MAX_MESSAGE = 500
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
+
+
 @dataclass(slots=True)
 class Report:
     """Findings as they are collected, in order."""
@@ -99,9 +103,9 @@ class Report:
     _seen: set[Diagnostic] = field(default_factory=set)
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding unless the very same was made before; a message that quotes a huge text is cut."""
-        if len(diagnostic.message) > MAX_MESSAGE:
-            diagnostic = replace(diagnostic, message=f"{diagnostic.message[:MAX_MESSAGE]}...")
+        """Keep a finding unless the very same was made before; what quotes a huge text is cut."""
+        if max(len(diagnostic.message), len(diagnostic.hint)) > MAX_MESSAGE:
+            diagnostic = replace(diagnostic, message=_cut(diagnostic.message), hint=_cut(diagnostic.hint))
         if diagnostic not in self._seen:
             self._seen.add(diagnostic)
             self.diagnostics.append(diagnostic)

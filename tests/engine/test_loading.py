@@ -12,7 +12,7 @@ from engine.load import load_rules
 from engine.render import render_text
 from engine.rulefile import RuleFile
 from tests.engine import testfields
-from tests.engine.reading import golden
+from tests.engine.reading import golden, load, rule
 
 DEFINED = "- list: names\n  items: [ann, bob]\n- macro: is_root\n  condition: t.s = root\n"
 RULE = "- rule: {}\n  desc: d\n  output: o\n  priority: INFO\n  source: test\n  condition: >\n    {}\n"
@@ -31,3 +31,15 @@ def test_what_is_wrong_is_told_with_its_place_and_what_to_do(case: dict[str, Any
     texts = files(case)
     report = load_rules([RuleFile(name, text) for name, text in texts.items()], testfields.CATALOG).report
     assert render_text(report.diagnostics, texts) == case["shown"].rstrip("\n")
+
+
+HUGE = "a" * 100_000
+
+
+@pytest.mark.parametrize(
+    "keys", [{"condition": f"{HUGE} = x"}, {"condition": f"t.{HUGE} = x"}, {"output": f"%t.{HUGE}"}]
+)
+def test_a_huge_word_makes_no_huge_finding(keys: dict[str, str]) -> None:
+    (found,) = load([rule(**keys)]).report.diagnostics
+    assert max(len(found.message), len(found.hint)) < 510
+    assert len(render_text([found], {})) < 2000
