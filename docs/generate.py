@@ -133,6 +133,7 @@ PAGES = {
     "reference/attack-versions.md": attack_versions,
     "rules/aws.md": lambda: rules("aws", "Rules for CloudTrail"),
     "rules/k8s.md": lambda: rules("k8s", "Rules for Kubernetes audit"),
+    "rules/host.md": lambda: rules("host", "Rules for hosts"),
     "reference/command-line.md": command_line,
     "reference/configuration.md": configuration,
     "reference/exit-status.md": exit_status,

@@ -198,7 +198,8 @@ def _mount(given: object) -> Mount:
 
 
 def _params(known: Layout, given: Mapping[str, Any], thread: Thread) -> tuple[Any, ...]:
-    args = _mapping(given.get("args") or {}, "args", frozenset(known.position))
+    present = {name: value for name, value in (given.get("args") or {}).items() if value is not None}
+    args = _mapping(present, "args", frozenset(known.position))
     result = _result(given.get("result"), known)
     values: list[Any] = [_value(param, args[param.name]) if param.name in args else None for param in known.params]
     if values and "result" not in args and known.params[0].name not in args:

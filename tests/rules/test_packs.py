@@ -17,7 +17,7 @@ FILES = find([])
 PACKS = sorted(folder.name for folder in bundled().iterdir() if (folder / "tests").is_dir())
 LEAST_CASES = 2
 TECHNIQUE = re.compile(r"T\d{4}(\.\d{3})?")
-LEAST_ENABLED = {"aws": 70, "k8s": 40}
+LEAST_ENABLED = {"aws": 70, "k8s": 40, "host": 50}
 
 
 @cache
