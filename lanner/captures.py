@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from ingest.base import Decoded
 
@@ -27,10 +27,39 @@ class UnreadableCapture(Exception):
         self.detail = detail
 
 
+class Peekable(io.RawIOBase):
+    """A stream without a buffer, such as standard input, of which the first bytes can be looked at."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._held = b""
+
+    def readable(self) -> bool:
+        """Answer yes."""
+        return True
+
+    def peek(self, size: int) -> bytes:
+        """Return what one reading gives, once; it stays to be read."""
+        self._held = self._held or self._stream.read(size) or b""
+        return self._held
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill a buffer with what was looked at, or else with what one reading gives."""
+        view = memoryview(buffer).cast("B")
+        data = self._held[: len(view)] or self._stream.read(len(view)) or b""
+        self._held = self._held[len(view) :]
+        view[: len(data)] = data
+        return len(data)
+
+
+def peekable(stream: IO[bytes]) -> IO[bytes]:
+    """Return an open file as one of which the first bytes can be looked at."""
+    return stream if isinstance(stream, io.BufferedReader) else cast("IO[bytes]", Peekable(stream))
+
+
 def is_capture(stream: IO[bytes]) -> bool:
     """Tell from the first bytes of an open file, which stay unread, whether it is a capture."""
-    if not isinstance(stream, io.BufferedReader):
-        return False
+    assert isinstance(stream, io.BufferedReader | Peekable)
     head = stream.peek(_HEAD)[:_HEAD]
     if not head.startswith(_MAGIC):
         return False
@@ -77,7 +106,7 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill a buffer as far as the stream has bytes."""
         view = memoryview(buffer).cast("B")
-        data = self._stream.read(len(view))
+        data = self._stream.read(len(view)) or b""
         view[: len(data)] = data
         self._advance(len(data))
         return len(data)

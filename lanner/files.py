@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from engine.event import Receipt
 from ingest.base import Content, Sifted
 from ingest.payload import PayloadError, json_values
-from lanner.captures import UnreadableCapture, capture_events, is_capture
+from lanner.captures import UnreadableCapture, capture_events, is_capture, peekable
 from lanner.errors import UserError
 from lanner.formats import FORMATS, Format, tell
 from lanner.payloads import Piece, opened, pieces
@@ -43,7 +43,8 @@ def read_events(
     """
     unknown = ""
     try:
-        with opened(path) as stream:
+        with opened(path) as file:
+            stream = peekable(file)
             if is_capture(stream):
                 yield from capture_events(stream, path, source, advance)
                 return

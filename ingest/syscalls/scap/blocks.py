@@ -118,24 +118,42 @@ class _Input:
 
     def __init__(self, stream: io.BufferedReader | gzip.GzipFile) -> None:
         self._stream = stream
+        self._held = b""
+        self._at = 0
         self.offset = 0
 
     def take(self, size: int) -> bytes:
         """Return ``size`` bytes, fewer at the end of the file."""
-        parts = []
+        start, end = self._at, self._at + size
+        if end > len(self._held):
+            return self._gather(size)
+        self._at = end
+        self.offset += size
+        return self._held[start:end]
+
+    def _gather(self, size: int) -> bytes:
+        parts = [self._held[self._at :]]
+        size -= len(parts[0])
+        self.offset += len(parts[0])
         while size > 0:
-            try:
-                part = self._stream.read(min(size, CHUNK))
-            except EOFError:
-                raise CaptureError(f"its compressed data ends early, after byte {self.offset} of the content") from None
-            except (zlib.error, gzip.BadGzipFile) as error:
-                raise CaptureError(f"the compressed data is damaged after byte {self.offset}: {error}") from None
+            self._held = self._next()
+            part = self._held[:size]
+            self._at = len(part)
             if not part:
                 break
             parts.append(part)
             size -= len(part)
             self.offset += len(part)
         return b"".join(parts)
+
+    def _next(self) -> bytes:
+        """Return what one reading gives: what comes before damage is not lost with it."""
+        try:
+            return self._stream.read1(CHUNK)
+        except EOFError:
+            raise CaptureError(f"its compressed data ends early, after byte {self.offset} of the content") from None
+        except (zlib.error, gzip.BadGzipFile) as error:
+            raise CaptureError(f"the compressed data is damaged after byte {self.offset}: {error}") from None
 
 
 def _read(file: _Input) -> Iterator[Block]:
