@@ -285,7 +285,11 @@ class _Reader:
             self.checker.report.add(Diagnostic("text-after-field", code, message, at, WARNING, hint, item=item))
 
     def _stands_alone(self, start: int, end: int) -> bool:
-        row, _ = self.checker.lookup(FieldRef(self.text.text[start:end], None, At(self.text, start, end)))
+        """Tell whether the field is one without the argument behind it."""
+        name = self.text.text[start:end]
+        if not self.checker.knows(name):
+            return False
+        row, _ = self.checker.lookup(FieldRef(name, None, At(self.text, start, end)))
         return not row.arg_required
 
     def _end_of_name(self, start: int, end: int) -> int:
