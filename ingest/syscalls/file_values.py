@@ -161,7 +161,8 @@ def _either(fact: Callable[[Address], Any]) -> Getter:
         fd = event.record.fd
         if fd is None:
             return None
-        return tuple(fact(end) for end in (_client(fd), _server(fd)) if end is not None) or None
+        found = (fact(end) for end in (_client(fd), _server(fd)) if end is not None)
+        return tuple(one for one in found if one is not None) or None
 
     return get
 

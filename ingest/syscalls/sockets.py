@@ -168,7 +168,7 @@ def transfer(table: ThreadTable, call: Call, thread: Thread, num: int, ends: End
     if old is not None and old.name_changed:
         old = thread.descriptors[num] = replace(old, name_changed=False)
     if old is None and isinstance(ends, Ends) and ends.destination.ip:
-        old = Descriptor(num, TYPECHARS[ends.family], l4="udp", connected=True)
+        old = Descriptor(num, TYPECHARS.get(ends.family, "o"), l4="udp", connected=True)
     call.fd = old
     if old is None or not isinstance(ends, Ends) or (old.name and old.l4 == "tcp"):
         return
@@ -184,7 +184,7 @@ def transfer(table: ThreadTable, call: Call, thread: Thread, num: int, ends: End
     server = old.server if old.server is not None else _serves(thread, ends, reads)
     ends = swapped(ends) if server != reads else ends
     new = replace(old, ends=ends, server=server, name=show_ends(ends, old.l4))
-    new.typechar = TYPECHARS[ends.family]
+    new.typechar = TYPECHARS.get(ends.family, old.typechar)
     new.name_changed = new.name != old.name
     call.fd = thread.descriptors[num] = new
 
