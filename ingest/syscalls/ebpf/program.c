@@ -10,7 +10,8 @@
 #define ROOM 4096
 #define SCRATCH_DATA (MASK + 1 + ROOM + 256)
 #define WALK 4096
-#define DEPTH 48
+#define DEPTH 32
+#define WALKS 20 /* with the other stages less than the 33 tail calls a kernel allows */
 #define JOBS 10
 #define ASKED 4
 #define CWD 8
@@ -64,7 +65,7 @@ struct job {
 
 struct walker {
     u64 d, m, root, off;
-    u32 whole, index;
+    u32 whole, ended, index, unused;
 };
 
 struct scratch {
@@ -78,7 +79,7 @@ struct scratch {
         u32 index, fd;
     } ask[ASKED];
     u64 task;
-    u32 pos, jobs, job_done, asked, policy, next;
+    u32 pos, jobs, job_done, asked, policy, next, walking, walks;
     u8 kind[8];
     u32 struct_size, path_done;
 };
@@ -380,64 +381,77 @@ static __always_inline int submit(struct scratch *s)
     return 0;
 }
 
-/* Goes up by one directory or mount; tells whether that was the last. */
-static __always_inline int step(struct scratch *s, struct walker *w)
+/* Goes up by one directory or mount; says so when that was the last. */
+static __always_inline void step(struct scratch *s, struct walker *w)
 {
     u64 d = w->d;
     if (d == w->root) {
         u64 m = w->m, above = rd64(m + OFF_MOUNT_PARENT);
         if (above == m) {
-            w->whole = 1;
-            return 1;
+            w->whole = w->ended = 1;
+            return;
         }
         w->d = rd64(m + OFF_MOUNT_POINT);
         w->m = above;
         w->root = rd64(above + OFF_MOUNT_MNT + OFF_VFSMOUNT_ROOT);
-        return 0;
+        return;
     }
     struct {
         u64 parent, hash_len, name;
     } e = {};
     bpf_probe_read_kernel(&e, sizeof e, (void *)(d + OFF_DENTRY_PARENT));
     u64 off = w->off, len = (e.hash_len >> 32) & 0xff;
-    if (off > WALK || off < len + 1) return 1;
+    if (off > WALK || off < len + 1) {
+        w->ended = 1;
+        return;
+    }
     off -= len;
     bpf_probe_read_kernel(&s->walk[off & (WALK - 1)], len, (void *)e.name);
     if (e.parent == d) { /* what is in no directory: a pipe, a memfd */
-        w->whole = 1;
+        w->whole = w->ended = 1;
         w->index &= ~PATH_DELETED;
         w->off = off;
-        return 1;
+        return;
     }
     off -= 1;
     s->walk[off & (WALK - 1)] = '/';
     w->off = off;
     w->d = e.parent;
-    return 0;
 }
 
-/* Turns the queued dentries into paths, one per run. */
-int walk_path(void *ctx)
+static __always_inline void begin_walk(struct scratch *s, struct walker *w)
 {
-    struct scratch *s = space();
-    if (!s) return 0;
-    u32 n = s->job_done;
-    if (n >= s->jobs || n >= JOBS) return submit(s);
-    struct job *j = &s->job[n & 15];
-    s->job_done = n + 1;
-    struct walker *w = &s->walker;
+    struct job *j = &s->job[s->job_done & 15];
     w->d = j->dentry;
     w->m = j->mount - OFF_MOUNT_MNT;
     w->root = rd64(j->mount + OFF_VFSMOUNT_ROOT);
     w->off = WALK;
-    w->whole = 0;
+    w->whole = w->ended = 0;
     w->index = j->index;
     if (w->d != w->root && !rd64(w->d + OFF_DENTRY_PPREV)) w->index |= PATH_DELETED;
+}
+
+/* Turns the queued dentries into paths; a run does a part of one, and the next run is a tail call. */
+int walk_path(void *ctx)
+{
+    struct scratch *s = space();
+    if (!s) return 0;
+    if (s->job_done >= s->jobs || s->job_done >= JOBS) return submit(s);
+    struct walker *w = &s->walker;
+    if (!s->walking) begin_walk(s, w);
     for (int i = 0; i < DEPTH; i++) {
         FORGET(); /* what the walk knows stays in memory: the verifier then has one state for each round */
-        if (step(s, w)) break;
+        step(s, w);
+        if (w->ended) break;
     }
     FORGET();
+    if (!w->ended && s->walks < WALKS) {
+        s->walking = 1;
+        s->walks++;
+        tails.call(ctx, TAIL_WALK);
+        count(COUNT_TAIL);
+        return 0;
+    }
     u32 index = w->index, off = w->off;
     if (!w->whole) {
         index |= PATH_UNREACHED;
@@ -449,7 +463,9 @@ int walk_path(void *ctx)
         bpf_probe_read_kernel(p + 4, len, &s->walk[off & (WALK - 1)]);
         fill(s, p, len);
     }
-    if (n + 1 >= s->jobs) return submit(s);
+    s->walking = 0;
+    s->job_done++;
+    if (s->job_done >= s->jobs) return submit(s);
     tails.call(ctx, TAIL_WALK);
     count(COUNT_TAIL);
     return 0;
@@ -515,6 +531,8 @@ static __always_inline void begin(struct scratch *s, u64 task, u8 kind, u32 nr, 
     s->jobs = 0;
     s->job_done = 0;
     s->asked = 0;
+    s->walking = 0;
+    s->walks = 0;
     s->path_done = 0;
     s->policy = policy;
     *(u64 *)s->kind = 0;

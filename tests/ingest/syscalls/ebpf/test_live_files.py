@@ -94,6 +94,21 @@ def test_a_link_does_not_hide_the_file(watch: Watch, tmp_path: Path) -> None:
     assert call.extra["fd.realpath"] == "/etc/shadow"
 
 
+def test_depth_does_not_hide_a_file(watch: Watch, tmp_path: Path) -> None:
+    code = """
+import os
+os.chdir(sys.argv[1])
+for _ in range(250):
+    os.mkdir('d')
+    os.chdir('d')
+open('file', 'w').close()
+"""
+    call = opened(watch.run(code, str(tmp_path)).calls, "file")
+    assert call.fd is not None
+    assert call.fd.real_path == f"{tmp_path}{'/d' * 250}/file"
+    assert call.fd.name == call.fd.real_path
+
+
 def test_mounts_are_crossed(watch: Watch, tmp_path: Path) -> None:
     code = """
 import ctypes, os
