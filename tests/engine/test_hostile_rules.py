@@ -560,7 +560,8 @@ ODD: FieldTable = table(
     ],
     discriminators=("odd.name", "odd.deep"),
 )
-ODD_CATALOG = FieldCatalog({"odd": ODD})
+NESTED = replace(ODD, source="nested", discriminators=("odd.deep", "odd.deeper", "odd.name"))
+ODD_CATALOG = FieldCatalog({"odd": ODD, "nested": NESTED})
 
 _json = st.recursive(
     st.none() | st.booleans() | st.sampled_from((0, 1, 1.0, -0.0, 1.5, "", "a", "b", "1", "true", "é", 2**63)),
@@ -582,15 +583,21 @@ _ODD_RULES = (
 )
 
 
-@settings(max_examples=300)
-@given(st.lists(_records, min_size=1, max_size=4), st.sampled_from(("all", "first")))
-def test_records_of_any_shape_get_the_answer_of_the_reference(records: list[dict[str, Any]], matching: str) -> None:
+@settings(max_examples=500)
+@given(
+    st.lists(st.tuples(_records, st.sampled_from(("odd", "nested"))), min_size=1, max_size=5),
+    st.sampled_from(("all", "first")),
+)
+def test_records_of_any_shape_get_the_answer_of_the_reference(
+    records: list[tuple[dict[str, Any], str]], matching: str
+) -> None:
     rules = _odd_rules()
     engine = Engine(rules, matching)
-    events = [Event("odd", 0, record, "") for record in records]
+    events = [Event(source, 0, record, "") for record, source in records]
     want = []
     for number, event in enumerate(events):
-        hits = [one.name for one in rules.rules if reference.evaluate(one.tree, event, ODD)]
+        own = [one for one in rules.rules if one.source == event.source]
+        hits = [one.name for one in own if reference.evaluate(one.tree, event, ODD)]
         want += [(number, name) for name in (hits[:1] if matching == "first" else hits)]
     found = [
         (next(i for i, e in enumerate(events) if e is match.event), match.rule.name)
@@ -605,9 +612,20 @@ _LOADED: list[RuleSet] = []
 
 def _odd_rules() -> RuleSet:
     if not _LOADED:
-        items = [rule(condition, str(at), source="odd") for at, condition in enumerate(_ODD_RULES)]
+        items = [
+            rule(condition, f"{source} {at}", source=source)
+            for source in ODD_CATALOG.tables
+            for at, condition in enumerate(_ODD_RULES)
+        ]
         _LOADED.append(loaded(*items, catalog=ODD_CATALOG))
     return _LOADED[0]
+
+
+def test_a_batch_may_begin_with_a_source_that_no_rule_is_for() -> None:
+    rules = loaded(rule("odd.name = a", source="odd"), catalog=ODD_CATALOG)
+    batch = [Event(source, 0, {"name": "a"}, "") for source in ("nested", "odd", "nested", "other", "odd")]
+    assert [match.event for match in Engine(rules).evaluate_batch(batch)] == [batch[1], batch[4]]
+    assert Engine(rules).evaluate_batch([]) == []
 
 
 def _at(*keys: str) -> str:
