@@ -258,7 +258,7 @@ class Durable:
         if rows := feed.first():
             await feed.output.deliver([alert for row in rows for alert in row.alerts])
             self._tell_of_delivery(feed, rows)
-            if not ending:
+            if not ending and not feed.ready:
                 await asyncio.sleep(_GATHER)
         elif ending:
             return False
