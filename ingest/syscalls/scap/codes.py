@@ -257,7 +257,7 @@ perf_event_open fanotify_init prlimit clock_adjtime syncfs setns getdents64 sock
 getsockname getpeername socketpair sendto recvfrom shutdown setsockopt getsockopt sendmsg sendmmsg recvmsg recvmmsg
 accept4 semop semget semctl msgsnd msgrcv msgget msgctl shmdt shmget shmctl statfs64 fstatfs64 fstatat64 sendfile
 getrlimit bdflush sigprocmask ipc socketcall stat64 lstat64 fstat64 fcntl mmap2 _newselect sgetmask ssetmask
-sigpending olduname umount signal nice stime llseek waitpid pread pwrite arch_prctl shmat sigreturn fallocate
+sigpending olduname umount signal nice stime llseek waitpid pread pwrite arch_prctl shmat rt_sigreturn fallocate
 newfstatat process_vm_readv process_vm_writev fork vfork setuid getuid setgid geteuid getgid setresuid setresgid
 getresuid getresgid finit_module bpf seccomp sigaltstack getrandom fadvise64 renameat2 userfaultfd openat2 umount2
 execve execveat copy_file_range clone clone3 open_by_handle_at io_uring_setup io_uring_enter io_uring_register
@@ -267,7 +267,12 @@ quotactl_fd landlock_restrict_self landlock_add_rule epoll_pwait2 migrate_pages 
 sched_setattr mbind epoll_ctl_old lookup_dcookie modify_ldt statx set_mempolicy io_pgetevents
 set_mempolicy_home_node semtimedop get_kernel_syms readahead futex_waitv getpmsg name_to_handle_at process_mrelease
 nfsservctl epoll_wait_old rseq create_module - sched_getattr faccessat2 _sysctl query_module get_mempolicy
-sync_file_range process_madvise membarrier iopl close_range fanotify_mark recv send
+sync_file_range process_madvise membarrier iopl close_range fanotify_mark recv send - - - - - timerfd
+s390_pci_mmio_read sigaction s390_pci_mmio_write readdir s390_sthyi sigsuspend idle s390_runtime_instr sigreturn
+s390_guarded_storage cachestat fchmodat2 map_shadow_stack riscv_flush_icache riscv_hwprobe futex_wake futex_requeue
+futex_wait oldstat switch_endian multiplexer oldlstat spu_create sync_file_range2 oldfstat spu_run swapcontext
+pciconfig_write rtas pciconfig_read sys_debug_setcontext vm86 oldolduname subpage_prot pciconfig_iobase listmount
+statmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
 """
 # System calls by the number that stands for them in events without parameters, from 0 on.
 
