@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from engine.event import Event
-from engine.fields import Field, FieldTable, table
+from engine.fields import Field, FieldTable, Match, Type, table
 from ingest.kubernetes.cluster import HERE
 from ingest.syscalls import events
 from ingest.syscalls.event_fields import EVENT_FIELDS
@@ -14,7 +14,7 @@ from ingest.syscalls.file_values import FILE_GETTERS
 from ingest.syscalls.host_event import SOURCE
 from ingest.syscalls.pods import pod_fields, pod_getters, retired_getters
 from ingest.syscalls.process_fields import PROCESS_FIELDS, THREAD_FIELDS
-from ingest.syscalls.process_values import PROCESS_GETTERS
+from ingest.syscalls.process_values import PROCESS_GETTERS, shown_ancestors
 from ingest.syscalls.removed_fields import REMOVED_FIELDS
 from ingest.syscalls.workload_fields import CONTAINER_FIELDS, KUBERNETES_FIELDS, USER_FIELDS
 from ingest.syscalls.workload_values import WORKLOAD_GETTERS
@@ -49,7 +49,9 @@ def _number(event: Event) -> int:
 def _answered(rows: Iterable[Field]) -> Iterable[Field]:
     getters = {**event_getters(), **PROCESS_GETTERS, **FILE_GETTERS, **WORKLOAD_GETTERS}
     getters |= retired_getters(HERE) | pod_getters(HERE, WORKLOAD_GETTERS)
-    return (replace(row, get=getters[row.name]) if row.name in getters else row for row in rows)
+    for row in rows:
+        display = shown_ancestors if row.match is Match.ANY and row.type is Type.STRING else None
+        yield replace(row, get=getters[row.name], display=display) if row.name in getters else row
 
 
 def _raw_arguments() -> Iterable[Field]:

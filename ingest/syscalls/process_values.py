@@ -75,6 +75,11 @@ def _ancestors(fact: Fact) -> Getter:
     return get
 
 
+def shown_ancestors(found: str | tuple[str, ...]) -> str:
+    """Return values of ancestors as outputs show them: joined by blanks, from the first that is not empty."""
+    return found if isinstance(found, str) else " ".join(found).lstrip(" ")
+
+
 # Facts of a thread
 
 

@@ -96,8 +96,10 @@ def _shown(row: Field, value: Any) -> Any:
         return str(ipaddress.ip_address(value))
     if isinstance(value, bytes):
         return _UNPRINTABLE.sub(".", value.decode("latin-1"))
+    if row.display is not None:
+        return _CONTROL.sub("\ufffd", row.display(value)).lstrip(" ") or None
     if isinstance(value, tuple):
-        return " ".join(map(str, value)).lstrip(" ") or None
+        return " ".join(map(str, value))
     if row.text == "hex":
         return f"{value:x}"
     return _CONTROL.sub("\ufffd", value) if isinstance(value, str) else value

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from engine.alert import make_alert
 from engine.evaluate import Engine
 from engine.load import load_rules
 from engine.rulefile import RuleFile
@@ -199,6 +200,18 @@ def test_rules_over_calls() -> None:
     assert matches("proc.aname = systemd and proc.pname = systemd", ("getuid", 0)) == [True]
     assert matches("evt.arg.flags contains O_WRONLY", events[0], events[1]) == [True, False]
     assert matches("evt.rawarg.flags = 2", events[0], events[1]) == [True, False]
+
+
+def test_ancestors_are_shown_joined() -> None:
+    host = Host()
+    host.fork(101)
+    text = "- {rule: r, desc: d, condition: evt.type = getuid, priority: INFO, output: '%proc.aname %proc.aname[1]'}\n"
+    result = load_rules([RuleFile("r.yaml", text)], build_catalog("h"))
+    assert result.ruleset is not None
+    [match] = Engine(result.ruleset).evaluate(host_event(host.call("getuid", 0, on=101)))
+    alert = make_alert(match, hostname="h")
+    assert alert.message.endswith("bash systemd bash")
+    assert alert.output_fields["proc.aname"] == "bash systemd"
 
 
 def test_the_gap_to_the_event_before_is_the_same_however_often_it_is_asked() -> None:
