@@ -5,12 +5,15 @@ Each store is written by one thread, that of its watch, and read by another with
 one dict, and what it finds is never changed. Deleted objects stay for some minutes, since events of them come late.
 """
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Generic, TypeVar
 
 from ingest.kubernetes.objects import Object, Owner, Pod, Service
+
+log = logging.getLogger("lanner.kubernetes")
 
 T = TypeVar("T", bound=Object)
 
@@ -57,6 +60,8 @@ class Store(Generic[T]):
         if not found.uid:
             return
         if before is None and len(self._by_uid) >= MOST_OBJECTS:
+            if not self.left_out:
+                log.warning("more than %d objects of a kind: further ones are not known", MOST_OBJECTS)
             self.left_out += 1
             return
         self._deleted.pop(found.uid, None)

@@ -93,13 +93,14 @@ def _pod_rows(what: str, find: Find) -> Iterator[Field]:
     yield Field("k8smeta.pod.ip", Type.STRING, doc, _attribute(find, "ip"))
     rows = (
         ("images", Type.STRING, "Images of all containers", "images"),
+        ("digests", Type.STRING, "Registry digests of the images that run", "digests"),
         ("privileged", Type.BOOL, "Whether a container is privileged", "privileged"),
         ("host_network", Type.BOOL, "Whether the network of its node is used", "host_network"),
         ("host_pid", Type.BOOL, "Whether the processes of its node are seen", "host_pid"),
         ("host_ipc", Type.BOOL, "Whether the IPC namespace of its node is used", "host_ipc"),
     )
     for suffix, kind, doc, attribute in rows:
-        is_list = attribute == "images"
+        is_list = kind is Type.STRING
         get = _attribute(find, attribute)
         yield Field(f"k8smeta.pod.{suffix}", kind, f"{doc}, of {what}.", get, is_list=is_list, own=True)
 

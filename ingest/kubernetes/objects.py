@@ -47,6 +47,7 @@ class Pod(Object):
         mirror: The uid that the kubelet gave a static pod, which its cgroups have; "" for other pods.
         containers: First 12 characters of the ids of its containers.
         images: Of all containers, as the specification has them.
+        digests: Of the images that its containers run, as their registries have them.
         privileged: Whether any container is.
     """
 
@@ -56,6 +57,7 @@ class Pod(Object):
     service_account: str = ""
     containers: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
     privileged: bool = False
     host_network: bool = False
     host_pid: bool = False
@@ -120,6 +122,7 @@ class _Spec(_Camel):
 
 class _ContainerStatus(_Camel):
     container_id: str = msgspec.field(name="containerID", default="")
+    image_id: str = msgspec.field(name="imageID", default="")
 
 
 class _Status(_Camel):
@@ -195,17 +198,17 @@ def read_pod(raw: msgspec.Raw, kept: Collection[str] = ()) -> Pod:
     found = _whole.decode(raw)
     spec, status = found.spec or _Spec(), found.status or _Status()
     containers = [*(spec.containers or ()), *(spec.init_containers or ()), *(spec.ephemeral_containers or ())]
+    running = _statuses(status)
     return Pod(
         *_common(found.metadata, kept),
         mirror=found.metadata.annotations.mirror if found.metadata.annotations else "",
         ip=status.pod_ip,
         node=intern(spec.node_name),
         service_account=intern(spec.service_account_name),
-        containers=tuple(_container_ids(status)),
+        containers=tuple(id_ for found in running if (id_ := found.container_id.rpartition("//")[2][:_CONTAINER_ID])),
         images=tuple(intern(container.image) for container in containers if container.image),
-        privileged=any(
-            container.security_context and container.security_context.privileged for container in containers
-        ),
+        digests=tuple(intern(found.image_id.partition("@")[2]) for found in running if "@" in found.image_id),
+        privileged=any(each.security_context and each.security_context.privileged for each in containers),
         host_network=spec.host_network,
         host_pid=spec.host_pid,
         host_ipc=spec.host_ipc,
@@ -238,8 +241,7 @@ def _labels(given: dict[str, str] | None, kept: Collection[str]) -> Mapping[str,
     return {intern(key): intern(value) for key, value in chosen} or _NONE
 
 
-def _container_ids(status: _Status) -> list[str]:
-    """Return the ids, which are written ``containerd://<64 hex digits>``."""
+def _statuses(status: _Status) -> list[_ContainerStatus]:
+    """Return what is said of each container; ids are ``containerd://<64 hex digits>``, images ``name@sha256:...``."""
     lists = (status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses)
-    ids = (found.container_id.rpartition("//")[2][:_CONTAINER_ID] for each in lists for found in each or ())
-    return [each for each in ids if each]
+    return [found for each in lists for found in each or ()]

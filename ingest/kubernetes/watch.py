@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -22,7 +23,7 @@ class ClusterWatch:
     Fills a cluster.
 
     Attributes:
-        counters: As the reflectors count, and ``objects:<kind>`` once it is stopped.
+        counters: As the reflectors count, and ``objects:<kind>`` and ``left_out:<kind>`` once it is stopped.
     """
 
     def __init__(self, options: EnrichmentOptions, cluster: Cluster, first_pause: float = 1.0) -> None:
@@ -64,11 +65,14 @@ class ClusterWatch:
         for reflector in self._reflectors:
             reflector.stop()
             self.counters[f"objects:{reflector.kind}"] = len(reflector.store)
+            if reflector.store.left_out:
+                self.counters[f"left_out:{reflector.kind}"] = reflector.store.left_out
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
+        end = time.monotonic() + _JOIN
         for thread in self._threads:
-            thread.join(_JOIN)
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _reflector(self, kind: str, configured: Any) -> Reflector:
         store, read = _store(self._cluster, kind)

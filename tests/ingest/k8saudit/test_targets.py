@@ -32,7 +32,9 @@ def cluster() -> Cluster:
     cluster.replica_sets.put(Object("u-rs", "web-5d9", "shop", {"hash": "5d9"}, owner))
     cluster.replication_controllers.put(Object("u-rc", "old", "shop", {"gen": "1"}))
     privileged = [{"image": "web:1", "securityContext": {"privileged": True}}]
-    found = pod("web-5d9-x", owner=("ReplicaSet", "web-5d9", "u-rs"), hostPID=True, containers=privileged)
+    found = pod(
+        "web-5d9-x", owner=("ReplicaSet", "web-5d9", "u-rs"), container="ab" * 32, hostPID=True, containers=privileged
+    )
     cluster.pods.put(read_pod(raw(found)))
     cluster.pods.put(read_pod(raw(pod("old-1", owner=("ReplicationController", "old", "u-rc"), labels={}))))
     for name in ("web", "other"):
@@ -58,6 +60,7 @@ WANTED = {
     "k8smeta.pod.labels": ["app:web"],
     "k8smeta.pod.ip": "10.1.2.3",
     "k8smeta.pod.images": ("web:1",),
+    "k8smeta.pod.digests": ("sha256:" + "0f" * 32,),
     "k8smeta.pod.privileged": True,
     "k8smeta.pod.host_pid": True,
     "k8smeta.pod.host_network": False,

@@ -357,7 +357,16 @@ def pod(name: str, namespace: str = "shop", node: str = "node-1", container: str
     found["status"] = {
         "phase": "Running",
         "podIP": "10.1.2.3",
-        "containerStatuses": [{"name": "c", "containerID": f"containerd://{container}"}] if container else [],
+        "containerStatuses": [
+            {
+                "name": "c",
+                "containerID": f"containerd://{container}",
+                "imageID": f"registry:5000/web@sha256:{'0f' * 32}",
+            },
+            {"name": "built here", "imageID": "sha256:" + "aa" * 32},
+        ]
+        if container
+        else [],
     }
     return found
 

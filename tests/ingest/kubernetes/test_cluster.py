@@ -117,6 +117,7 @@ def test_what_is_kept_of_a_pod() -> None:
     assert (found.privileged, found.host_network, found.host_pid, found.host_ipc) == (True, True, True, True)
     assert found.images == ("registry:5000/web:1", "init:1", "debug:1")
     assert found.containers == ("ab" * 6,)
+    assert found.digests == ("sha256:" + "0f" * 32,)
     assert found.owner is not None
     assert (found.owner.kind, found.owner.name, found.owner.uid) == owner
 
