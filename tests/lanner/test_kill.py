@@ -30,7 +30,7 @@ class Sender(threading.Thread):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         while True:
             batch = [f"user-{next(self.names)}" for _ in range(20)]
-            items = [audit_event(number=1) | {"user": {"username": name}} for name in batch]
+            items = [audit_event(number=int(name[5:])) | {"user": {"username": name}} for name in batch]
             body = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items}
             try:
                 connection.request("POST", "/k8s-audit", json.dumps(body), {"Content-Type": "application/json"})
