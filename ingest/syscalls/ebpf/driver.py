@@ -5,11 +5,24 @@ import select
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.syscalls.ebpf import bpf
-from ingest.syscalls.ebpf.loader import Compiled, Filter, Loaded, LoadError, compiled, kernel_offsets, program_text
+from ingest.syscalls.ebpf.loader import (
+    Compiled,
+    Filter,
+    Loaded,
+    LoadError,
+    Source,
+    compiled,
+    hooks_source,
+    kernel_offsets,
+    load_hooks,
+    load_stages,
+    stages_source,
+)
 from ingest.syscalls.ebpf.numbers import COMPAT, NUMBERS, PROCEXIT
 from ingest.syscalls.ebpf.policy import entries
 from ingest.syscalls.ebpf.ring import Ring
@@ -18,10 +31,9 @@ COUNTS = (
     *("sent:priority", "sent:bulk", "dropped:priority", "dropped:bulk", "limited", "truncated", "faults", "own"),
     "tail",
 )
-"""Names of the kernel's counters by number (``COUNT_*`` in program.c)."""
+"""Names of the kernel's counters by number (``COUNT_*`` in kernel/common.c)."""
 
 _TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
-_SHARED = ("compat_numbers", "policies", "scratches", "takes", "counts", "io_uring_uses", "settings", "own", "buckets")
 _RINGS = ("priority", "bulk")
 _KERNEL_NAMES = {
     **{name: f"new{name}" for name in ("stat", "lstat", "fstat", "uname")},
@@ -68,13 +80,15 @@ class Driver:
 
     def __init__(self, options: DriverOptions | None = None) -> None:
         self._options = options or DriverOptions()
-        self._shared: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+        self._stages: Loaded | None = None
         self._rings: dict[str, Ring] = {}
         self._loaded: Loaded | None = None
         self._generation = 0
         self._processors = bpf.processors()
         self._epoll = select.epoll()
         self.mode = _mode(self._options.mode)
+        self._fast = self.mode == "fast"
         self.missing: list[str] = []
         self.cached = False
 
@@ -95,47 +109,55 @@ class Driver:
             LoadError: It cannot be compiled or loaded. What was loaded before goes on.
         """
         chosen = chosen or Filter()
-        numbers = frozenset(wanted)
         generation = 2 if self._generation == 1 else 1
-        what = compiled(program_text(kernel_offsets(), generation, chosen, min(self._options.snaplen, 4096)))
-        loaded = self._load(what)
+        hooks, stages = self._compiled(hooks_source(self._offsets(), chosen, generation, self._fast))
+        if stages is not None:
+            self._begin(stages)
+        assert self._stages is not None
+        loaded = load_hooks(hooks, self._fast, self._stages.maps)
         try:
             for name, pairs in chosen.contents.items():
                 for key, value in pairs:
                     bpf.update(loaded.maps[name], key, value)
-            policy = entries(numbers, generation)
+            policy = entries(frozenset(wanted), generation)
             self.missing = loaded.attach(self._tracepoints(policy))
         except BaseException:
             loaded.close()
             raise
-        self._switch(loaded, policy, generation, what)
+        self._switch(loaded, policy, generation)
+        self.cached = hooks.cached and (stages is None or stages.cached)
 
-    def _load(self, what: Compiled) -> Loaded:
+    def _offsets(self) -> dict[str, int]:
+        if not self._known:
+            self._known = kernel_offsets()
+        return self._known
+
+    def _compiled(self, hooks: Source) -> tuple[Compiled, Compiled | None]:
+        """Return hooks, and for the first time the stages: both are compiled at once, which halves the time."""
+        if self._stages is not None:
+            return compiled(hooks), None
+        stages = stages_source(self._offsets(), min(self._options.snaplen, 4096))
+        with ThreadPoolExecutor(1) as other:
+            waiting = other.submit(compiled, stages)
+            return compiled(hooks), waiting.result()
+
+    def _begin(self, stages: Compiled) -> None:
+        """Load what all sets of rules share, and fill its maps."""
         sizes = {"priority": self._options.priority_bytes, "bulk": self._options.bulk_bytes}
-        first = not self._shared
-        loaded = Loaded(what, self._shared, sizes, self.mode == "fast")
-        if first:
-            self._keep(loaded)
-        return loaded
-
-    def _keep(self, loaded: Loaded) -> None:
-        """Take over the maps that all generations share."""
-        self._shared = {name: os.dup(loaded.maps[name]) for name in (*_SHARED, *_RINGS)}
-        for fd in self._shared.values():
-            os.set_inheritable(fd, False)
-        bpf.update_all(
-            self._shared["compat_numbers"], list(map(_U32.pack, range(len(COMPAT)))), list(map(_U32.pack, COMPAT))
-        )
+        self._stages = load_stages(stages, self._fast, sizes)
+        maps = self._stages.maps
+        numbers = list(map(_U32.pack, range(len(COMPAT))))
+        bpf.update_all(maps["compat_numbers"], numbers, list(map(_U32.pack, COMPAT)))
         for index, value in enumerate((self._options.rate, self._options.burst)):
-            bpf.update(self._shared["settings"], _U32.pack(index), _U64.pack(value))
+            bpf.update(maps["settings"], _U32.pack(index), _U64.pack(value))
         self.exclude(os.getpid())
-        for name, size in (("priority", self._options.priority_bytes), ("bulk", self._options.bulk_bytes)):
-            ring = self._rings[name] = Ring(self._shared[name], size)
+        for name, size in sizes.items():
+            ring = self._rings[name] = Ring(maps[name], size)
             self._epoll.register(ring.fd, select.EPOLLIN)
 
     def _tracepoints(self, policy: dict[int, bytes]) -> list[int]:
         """Return the numbers in tracefs of the calls' own tracepoints; [] when all are seen at one place."""
-        if self.mode != "fast":
+        if not self._fast:
             return []
         chosen = {number for number, entry in policy.items() if number < PROCEXIT and _U32.unpack_from(entry)[0] & 3}
         folder = _events_folder()
@@ -145,13 +167,17 @@ class Driver:
         paths = (folder / f"sys_exit_{_KERNEL_NAMES.get(name, name)}" / "id" for name in names)
         return [int(path.read_text("ascii")) for path in paths if path.is_file()]
 
-    def _switch(self, loaded: Loaded, policy: dict[int, bytes], generation: int, what: Compiled) -> None:
+    def _switch(self, loaded: Loaded, policy: dict[int, bytes], generation: int) -> None:
         """Let the new programs take the events, number by number, then end the old ones."""
-        bpf.update_all(self._shared["policies"], [_U32.pack(number) for number in policy], list(policy.values()))
+        bpf.update_all(self._map("policies"), [_U32.pack(number) for number in policy], list(policy.values()))
         if self._loaded:
-            bpf.update(self._shared["takes"], _U32.pack(0), bytes(16 * self._processors))
+            bpf.update(self._map("takes"), _U32.pack(0), bytes(16 * self._processors))
             self._loaded.close()
-        self._loaded, self._generation, self.cached = loaded, generation, what.cached
+        self._loaded, self._generation = loaded, generation
+
+    def _map(self, name: str) -> int:
+        assert self._stages is not None
+        return self._stages.maps[name]
 
     def put(self, name: str, key: bytes, value: bytes) -> None:
         """Put a value into a map of the filter, at once. Raises BpfError."""
@@ -165,11 +191,11 @@ class Driver:
 
     def exclude(self, pid: int) -> None:
         """Tell nothing more of a process of the agent's own."""
-        bpf.update(self._shared["own"], _U32.pack(pid), b"\1")
+        bpf.update(self._map("own"), _U32.pack(pid), b"\1")
 
     def include(self, pid: int) -> None:
         """Take back ``exclude``."""
-        bpf.delete(self._shared["own"], _U32.pack(pid))
+        bpf.delete(self._map("own"), _U32.pack(pid))
 
     def wait(self, seconds: float) -> bool:
         """Wait until the kernel says that events wait, or time is over; tell whether any wait."""
@@ -197,7 +223,7 @@ class Driver:
         return {opcode: count for opcode, count in uses if count}
 
     def _sum(self, name: str, index: int) -> int:
-        values = bpf.lookup(self._shared[name], _U32.pack(index), 8 * self._processors)
+        values = bpf.lookup(self._map(name), _U32.pack(index), 8 * self._processors)
         return sum(value for (value,) in _U64.iter_unpack(values))
 
     def close(self) -> None:
@@ -208,8 +234,9 @@ class Driver:
         for ring in self._rings.values():
             ring.close()
         self._rings = {}
-        bpf.close_all(list(self._shared.values()))
-        self._shared = {}
+        if self._stages:
+            self._stages.close()
+            self._stages = None
         if not self._epoll.closed:
             self._epoll.close()
 

@@ -11,7 +11,7 @@ import os
 import platform
 import struct
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ingest.syscalls.ebpf.numbers import NUMBERS, PROCEXIT, TASK_RENAME
 from ingest.syscalls.ebpf.offsets import offsets
 
 _HERE = Path(__file__).resolve().parent
+_KERNEL = _HERE / "kernel"
 _COMPILE_TIMEOUT = 120
 _INTERPRETERS = ("/usr/bin/python3", "/usr/local/bin/python3")
 _PACKAGES = (
@@ -39,14 +40,14 @@ HOOKS = {
 }
 """Programs at raw tracepoints, beside those of system calls."""
 
-TAILS = (
+STAGES = (
     *("read_arguments", "walk_path", "read_cgroups", "read_argv", "read_memory", "read_descriptors"),
     "identify_thread",
 )
-"""Programs by their number in the tail call map (``TAIL_*`` in program.c)."""
+"""Programs by their number in the tail call map, from 1 (``TAIL_*`` in common.c)."""
 
-_FUNCTIONS = ("on_sys_exit", "on_call_exit", *HOOKS, *TAILS)
-
+_CALLS = {False: "on_sys_exit", True: "on_call_exit"}
+"""The program that sees calls: all at one place, or at tracepoints of their own."""
 
 _NEEDS = {"NEEDS_COMM": ("->comm",), "NEEDS_UID": ("->uid",), "NEEDS_OPEN": ("->open_flags", "->mode")}
 """What the program finds out before it asks the predicates, by the words in them that make use of it."""
@@ -61,7 +62,7 @@ class LoadError(Exception):
 @dataclass(frozen=True, slots=True)
 class Filter:
     """
-    Which events rules may want, in C; see the view in program.c (``struct view``) for what it can look at.
+    Which events rules may want, in C; see the view in kernel/hooks.c (``struct view``) for what it can look at.
 
     Attributes:
         early: Body of ``int wanted_early(struct view *v)``: 0 only when no rule can match; knows all but the path.
@@ -74,6 +75,20 @@ class Filter:
     late: str = "return 1;"
     declarations: str = ""
     contents: Mapping[str, Sequence[tuple[bytes, bytes]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    One part of the program before it is compiled.
+
+    Attributes:
+        text: C.
+        functions: Names of the programs in it.
+    """
+
+    text: str
+    functions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +107,22 @@ class Compiled:
     cached: bool
 
 
-def program_text(known: Mapping[str, int], generation: int, chosen: Filter, snaplen: int) -> str:
-    """Return the C text for a kernel, a generation (1 or 2) and what is wanted."""
-    numbers = dict(known) | {"GENERATION": generation, "SNAPLEN": snaplen, "WATERMARK": 256}
-    numbers |= {"NR_EXIT": PROCEXIT, "NR_RENAME": TASK_RENAME, "NR_CHDIR": NUMBERS["chdir"]}
-    numbers["FIRST_PIDNS"] = _FIRST_PIDNS
+def _text(numbers: Mapping[str, int], part: str) -> str:
+    defines = "".join(f"#define {name} {value}\n" for name, value in numbers.items())
+    return "".join((defines, *((_KERNEL / f"{name}.c").read_text("utf-8") for name in ("common", part))))
+
+
+def stages_source(known: Mapping[str, int], snaplen: int) -> Source:
+    """Return what does not depend on rules, for the kernel whose members are at the known places."""
+    numbers = {"SNAPLEN": snaplen, "WATERMARK": 256, "FIRST_PIDNS": _FIRST_PIDNS, "NR_CHDIR": NUMBERS["chdir"]}
+    return Source(_text({**known, **numbers}, "stages"), STAGES)
+
+
+def hooks_source(known: Mapping[str, int], chosen: Filter, generation: int, fast: bool) -> Source:
+    """Return what depends on rules: hooks and predicates, of a generation (1 or 2)."""
+    numbers = {**known, "GENERATION": generation, "NR_EXIT": PROCEXIT, "NR_RENAME": TASK_RENAME}
+    if fast:
+        numbers["FAST"] = 1
     conditions = chosen.early + chosen.late + chosen.declarations
     numbers |= {name: 1 for name, words in _NEEDS.items() if any(word in conditions for word in words)}
     predicates = (
@@ -104,8 +130,7 @@ def program_text(known: Mapping[str, int], generation: int, chosen: Filter, snap
         f"static __always_inline int wanted_early(struct view *v)\n{{\n{chosen.early}\n}}\n"
         f"static __always_inline int wanted(struct view *v)\n{{\n{chosen.late}\n}}\n"
     )
-    defines = "".join(f"#define {name} {value}\n" for name, value in numbers.items())
-    return defines + (_HERE / "program.c").read_text("utf-8").replace("//PREDICATES//", predicates)
+    return Source(_text(numbers, "hooks").replace("//PREDICATES//", predicates), (_CALLS[fast], *HOOKS))
 
 
 def cache_folder() -> Path:
@@ -183,18 +208,18 @@ def is_cached() -> bool:
         return False
 
 
-def compiled(text: str) -> Compiled:
+def compiled(source: Source) -> Compiled:
     """Return instructions from the cache or from the compiler. Raises LoadError."""
     found = find_bcc()
     version = _bcc_version(found[1]) if found else ""
-    key = hashlib.sha256(f"{platform.release()}\0{platform.version()}\0{version}\0{text}".encode()).hexdigest()[:32]
-    path = cache_folder() / f"program-{key}"
+    parts = "\0".join((platform.release(), platform.version(), version, source.text))
+    path = cache_folder() / f"program-{hashlib.sha256(parts.encode()).hexdigest()[:32]}"
     answer = _read(path)
     if answer is not None:
         return _instructions(answer, cached=True)
     if found is None:
         raise LoadError("bcc is not installed: on Debian and Ubuntu, apt-get install python3-bpfcc")
-    answer = _compile(*found, text)
+    answer = _compile(*found, source)
     _write(path, json.dumps(answer))
     return _instructions(answer, cached=False)
 
@@ -204,9 +229,9 @@ def _instructions(answer: dict[str, Any], cached: bool) -> Compiled:
     return Compiled(answer["maps"], functions, cached)
 
 
-def _compile(interpreter: str, folder: str, text: str) -> dict[str, Any]:
+def _compile(interpreter: str, folder: str, source: Source) -> dict[str, Any]:
     """Have a child compile. Raises LoadError."""
-    job = {"bcc": folder, "include": str(_HERE / "include"), "text": text, "functions": _FUNCTIONS}
+    job = {"bcc": folder, "include": str(_KERNEL / "include"), "text": source.text, "functions": source.functions}
     try:
         done = subprocess.run(  # noqa: S603 (a fixed program of the system, and our own script)
             [interpreter, "-I", str(_HERE / "compile_child.py")],
@@ -226,74 +251,55 @@ def _compile(interpreter: str, folder: str, text: str) -> dict[str, Any]:
 
 class Loaded:
     """
-    Programs of one generation in the kernel.
+    Programs in the kernel, and the maps made for them.
 
     Attributes:
         maps: Descriptors of all maps by name, those handed in among them.
-        fds: Descriptors of programs and attachments.
+        programs: Descriptors of programs by name and type.
     """
 
-    def __init__(self, what: Compiled, shared: Mapping[str, int], sizes: Mapping[str, int], fast: bool) -> None:
+    def __init__(self, what: Compiled, kinds: Mapping[str, Sequence[int]], shared: Mapping[str, int]) -> None:
         """
-        Make maps and load programs; nothing is attached yet.
+        Make the maps that are not handed in and load programs; nothing is attached yet. Raises LoadError.
 
         Args:
             what: Instructions.
+            kinds: Types of program to load each function as; those left out are not loaded.
             shared: Maps that exist already, by name.
-            sizes: Bytes of the rings by name.
-            fast: Whether system calls are seen at tracepoints of their own.
         """
         self.maps: dict[str, int] = dict(shared)
-        self.fds: list[int] = []
+        self.programs: dict[tuple[str, int], int] = {}
         self._own: list[int] = []
-        self._programs: dict[tuple[str, int], int] = {}
-        self._what = what
-        self._kinds = (bpf.RAW_TRACEPOINT, bpf.TRACEPOINT) if fast else (bpf.RAW_TRACEPOINT,)
         try:
-            self._make_maps(sizes)
-            for kind in self._kinds:
-                self._load_all(kind, fast)
+            for each in what.maps:
+                if each["name"] not in self.maps and each["name"] != "tails":
+                    self.maps[each["name"]] = self._map(each)
+            for name, types in kinds.items():
+                for kind in types:
+                    self._load(what, name, kind)
         except bpf.BpfError as error:
             self.close()
             raise LoadError(_explained(error)) from None
 
-    def _make_maps(self, sizes: Mapping[str, int]) -> None:
-        for each in self._what.maps:
-            name = each["name"]
-            if name in self.maps:
-                continue
-            names = [name] if name != "tails" else [f"tails{kind}" for kind in self._kinds]
-            for one in names:
-                entries = sizes.get(name, each["entries"])
-                made = bpf.create_map(each["type"], each["key"], each["value"], entries, each["flags"], one)
-                self.maps[one] = made
-                self._own.append(made)
+    def _map(self, each: Mapping[str, Any]) -> int:
+        made = bpf.create_map(each["type"], each["key"], each["value"], each["entries"], each["flags"], each["name"])
+        self._own.append(made)
+        return made
 
-    def _load_all(self, kind: int, fast: bool) -> None:
-        """Load the programs of one type and the tail calls between them."""
-        first = "on_call_exit" if kind == bpf.TRACEPOINT else "on_sys_exit"
-        hooks = [] if kind == bpf.TRACEPOINT else list(HOOKS)
-        calls = [] if fast and kind == bpf.RAW_TRACEPOINT else [first]
-        for name in (*TAILS, *hooks, *calls):
-            self._programs[name, kind] = self._load(name, kind)
-        for index, name in enumerate(TAILS, 1):
-            fd = self._programs[name, kind]
-            bpf.update(self.maps[f"tails{kind}"], struct.pack("<I", index), struct.pack("<I", fd))
-
-    def _load(self, name: str, kind: int) -> int:
-        code = bytearray(self._what.functions[name])
+    def _load(self, what: Compiled, name: str, kind: int) -> None:
+        """Load a program, its maps' descriptors in place; tail calls stay among programs of one type."""
+        code = bytearray(what.functions[name])
         for at in range(0, len(code), 8):
             if code[at] == 0x18 and code[at + 1] >> 4 == 1:
-                table = self._what.maps[struct.unpack_from("<i", code, at + 4)[0]]["name"]
-                fd = self.maps[f"tails{kind}" if table == "tails" else table]
+                table = what.maps[struct.unpack_from("<i", code, at + 4)[0]]["name"]
+                fd = self.maps[tails(kind) if table == "tails" else table]
                 struct.pack_into("<i", code, at + 4, fd)
-        loaded = bpf.load_program(kind, bytes(code), name)
-        self.fds.append(loaded)
-        return loaded
+        loaded = self.programs[name, kind] = bpf.load_program(kind, bytes(code), name)
+        self._own.append(loaded)
 
     def attach(self, tracepoints: Sequence[int]) -> list[str]:
         """
-        Attach everything; returns the hooks this kernel does not have. Raises LoadError.
+        Attach hooks; returns those this kernel does not have. Raises LoadError.
 
         Args:
             tracepoints: Numbers of the calls' own tracepoints; empty to see all calls at one place.
@@ -302,24 +308,59 @@ class Loaded:
         try:
             for name, hook in HOOKS.items():
                 try:
-                    self.fds.append(bpf.attach_raw(self._programs[name, bpf.RAW_TRACEPOINT], hook))
+                    self._own.append(bpf.attach_raw(self.programs[name, bpf.RAW_TRACEPOINT], hook))
                 except bpf.BpfError:
-                    if hook != HOOKS["on_io_uring"]:
+                    if name != "on_io_uring":
                         raise
                     missing.append(hook)
-            if bpf.TRACEPOINT not in self._kinds:
-                self.fds.append(bpf.attach_raw(self._programs["on_sys_exit", bpf.RAW_TRACEPOINT], "sys_exit"))
+            whole = self.programs.get(("on_sys_exit", bpf.RAW_TRACEPOINT))
+            if whole is not None:
+                self._own.append(bpf.attach_raw(whole, "sys_exit"))
             for number in tracepoints:
-                self.fds.append(bpf.attach_tracepoint(self._programs["on_call_exit", bpf.TRACEPOINT], number))
+                self._own.append(bpf.attach_tracepoint(self.programs["on_call_exit", bpf.TRACEPOINT], number))
         except bpf.BpfError as error:
-            self.close()
             raise LoadError(_explained(error)) from None
         return missing
 
+    def adopt(self, fds: Iterable[int]) -> None:
+        """Free these, too, at the end."""
+        self._own = [*fds, *self._own]
+
     def close(self) -> None:
         """Detach, and free all but the maps that were handed in."""
-        bpf.close_all([*reversed(self.fds), *self._own])
-        self.fds, self._own = [], []
+        bpf.close_all(list(reversed(self._own)))
+        self._own = []
+
+
+def tails(kind: int) -> str:
+    """Return the name of the map of tail calls of a type of program."""
+    return f"tails{kind}"
+
+
+def load_stages(what: Compiled, fast: bool, ring_bytes: Mapping[str, int]) -> Loaded:
+    """Load the programs that do not depend on rules, and make the maps of all. Raises LoadError."""
+    kinds = [bpf.RAW_TRACEPOINT, bpf.TRACEPOINT] if fast else [bpf.RAW_TRACEPOINT]
+    made: dict[str, int] = {}
+    try:
+        for kind in kinds:
+            made[tails(kind)] = bpf.create_map(bpf.PROG_ARRAY, 4, 4, len(STAGES) + 1, 0, tails(kind))
+        for name, size in ring_bytes.items():
+            made[name] = bpf.create_map(bpf.RINGBUF, 0, 0, size, 0, name)
+        loaded = Loaded(what, dict.fromkeys(STAGES, kinds), made)
+    except (bpf.BpfError, LoadError) as error:
+        bpf.close_all(list(made.values()))
+        raise LoadError(str(error)) from None
+    loaded.adopt(made.values())
+    for (name, kind), fd in loaded.programs.items():
+        bpf.update(made[tails(kind)], struct.pack("<I", STAGES.index(name) + 1), struct.pack("<I", fd))
+    return loaded
+
+
+def load_hooks(what: Compiled, fast: bool, shared: Mapping[str, int]) -> Loaded:
+    """Load the programs of a set of rules. Raises LoadError."""
+    kinds = {name: [bpf.RAW_TRACEPOINT] for name in HOOKS}
+    kinds[_CALLS[fast]] = [bpf.TRACEPOINT if fast else bpf.RAW_TRACEPOINT]
+    return Loaded(what, kinds, shared)
 
 
 def _explained(error: bpf.BpfError) -> str:

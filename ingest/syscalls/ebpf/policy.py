@@ -15,10 +15,10 @@ from functools import cache
 from ingest.syscalls.ebpf.numbers import COMPAT, NUMBERS, SIZE, SOCKETCALL, SUBCALLS
 
 PRIORITY, RET_FD, STATE, WANTED, ARGV, HOW, ENOUGH, OTHERS = 4, 8, 16, 32, 64, 128, 256, 512
-"""Bits of ``flags``, as in program.c; 1 and 2 say which generation of programs takes the event."""
+"""Bits of ``flags``, as in kernel/common.c; 1 and 2 say which generation of programs takes the event."""
 
 _KINDS = ".tpfdsaoiVvMml2A"
-"""The position is the number in program.c."""
+"""The position is the number in kernel/common.c."""
 
 _ENTRY = struct.Struct("<I6sHI")
 _NO_PATH = 7

@@ -1,7 +1,7 @@
 """
 One record of the ring taken apart: the header and what the program found out about arguments, descriptors, memory.
 
-The numbers are those of program.c.
+The numbers are those of kernel/common.c.
 """
 
 import struct

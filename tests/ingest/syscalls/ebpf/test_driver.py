@@ -174,19 +174,19 @@ def test_calls_are_seen_at_their_own_tracepoints() -> None:
 def test_the_program_comes_from_the_cache_the_second_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
-    text = loader.program_text(loader.kernel_offsets(), 1, Filter(early="return v->nr != 0;"), 80)
-    assert not loader.compiled(text).cached
-    again = loader.compiled(text)
+    source = loader.hooks_source(loader.kernel_offsets(), Filter(early="return v->nr != 0;"), 1, False)
+    assert not loader.compiled(source).cached
+    again = loader.compiled(source)
     assert again.cached
     monkeypatch.setattr(loader, "find_bcc", lambda: None)
     with pytest.raises(LoadError, match="bcc is not installed"):
-        loader.compiled(text + " ")
+        loader.compiled(loader.Source(source.text + " ", source.functions))
 
 
 def test_a_cache_that_others_could_write_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
-    text = loader.program_text(loader.kernel_offsets(), 1, Filter(), 80)
-    loader.compiled(text)
+    source = loader.hooks_source(loader.kernel_offsets(), Filter(), 1, False)
+    loader.compiled(source)
     (tmp_path / "lanner" / "ebpf").chmod(0o777)
-    assert not loader.compiled(text).cached
+    assert not loader.compiled(source).cached
