@@ -5,6 +5,7 @@ from functools import partial
 from typing import Literal
 
 from engine.ruleset import RuleSet
+from ingest.syscalls.domains import names_in
 from ingest.syscalls.ebpf.driver import DriverOptions
 from ingest.syscalls.ebpf.loader import Filter
 from ingest.syscalls.ebpf.predicate import filter_of, wanted_numbers
@@ -91,6 +92,7 @@ class HostAgent(HostSource):
     async def follow(self, ruleset: RuleSet) -> None:
         """Ask the kernel for what these rules want, now or from the start on. Raises SourceError."""
         want = wanted(ruleset, self._filter)
+        self.state.table.domains.want(names_in(ruleset))
         if self.driver is None:
             self._wanted = want
         else:
@@ -100,8 +102,10 @@ class HostAgent(HostSource):
         """Load and attach. Raises SourceError with the reason when eBPF is not possible here."""
         await super().start()
         self._lookups.start()
+        self.state.table.domains.start()
 
     async def stop(self, grace: float) -> None:
         """Take no more events; what is loaded leaves the kernel."""
         await super().stop(grace)
         self._lookups.stop()
+        self.state.table.domains.stop()

@@ -50,7 +50,7 @@ def _answered(rows: Iterable[Field]) -> Iterable[Field]:
     getters = {**event_getters(), **PROCESS_GETTERS, **FILE_GETTERS, **WORKLOAD_GETTERS}
     getters |= retired_getters(HERE) | pod_getters(HERE, WORKLOAD_GETTERS)
     for row in rows:
-        display = shown_ancestors if row.match is Match.ANY and row.type is Type.STRING else None
+        display = shown_ancestors if row.match is Match.ANY and row.type is Type.STRING else row.display
         yield replace(row, get=getters[row.name], display=display) if row.name in getters else row
 
 

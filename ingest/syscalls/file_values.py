@@ -167,6 +167,27 @@ def _either(fact: Callable[[Address], Any]) -> Getter:
     return get
 
 
+def _end_name(choose: Callable[[Descriptor], Address | None]) -> Getter:
+    def get(event: HostEvent) -> tuple[str, ...] | None:
+        call = event.record
+        found = choose(call.fd) if call.fd is not None else None
+        return None if found is None else _names(call, found)
+
+    return get
+
+
+def _side_name(which: int) -> Getter:
+    def get(event: HostEvent) -> tuple[str, ...] | None:
+        found = _here_and_there(event.record)
+        return None if found is None else _names(event.record, found[which])
+
+    return get
+
+
+def _names(call: Call, end: Address) -> tuple[str, ...] | None:
+    return (call.table.domains.of(end.ip) or None) if call.table is not None else None
+
+
 def _ip(end: Address) -> bytes | None:
     return end.ip or None
 
@@ -379,6 +400,10 @@ FILE_GETTERS: dict[str, Getter] = {
     "fd.rnet": _side(1, _ip),
     "fd.connected": _known(lambda fd: fd.connected),
     "fd.name_changed": _name_changed,
+    "fd.cip.name": _end_name(_client),
+    "fd.sip.name": _end_name(_server),
+    "fd.lip.name": _side_name(0),
+    "fd.rip.name": _side_name(1),
     "fd.dev": _known(lambda fd: fd.dev),
     "fd.dev.major": _known(lambda fd: major(fd.dev)),
     "fd.dev.minor": _known(lambda fd: minor(fd.dev)),

@@ -75,9 +75,8 @@ class RuntimeLookups:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, at most one question later."""
+        """Ask no more; a question that is open may still end."""
         self._stopping.set()
-        self._thread.join(2 * TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._stopping.wait(_IDLE_S):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from ingest.syscalls.call import UNKNOWN, Address, Call, Descriptor, Seen, Thread
 from ingest.syscalls.containers import Containers, identify
+from ingest.syscalls.domains import Domains
 from ingest.syscalls.interfaces import Interfaces
 from ingest.syscalls.users import Accounts
 
@@ -83,6 +84,7 @@ class ThreadTable:
         accounts: Users and groups.
         containers: What is known of containers.
         interfaces: Addresses of the host.
+        domains: Names of addresses.
         evicted: Threads that made room for others.
         reused: Thread ids found to belong to another thread than the table knew.
     """
@@ -98,6 +100,7 @@ class ThreadTable:
         self.accounts = Accounts()
         self.containers = Containers()
         self.interfaces = Interfaces()
+        self.domains = Domains()
         self.evicted = 0
         self.reused = 0
         self._live = live
