@@ -26,8 +26,8 @@ class HostOptions:
     Attributes:
         mode: Where calls are seen: "full" sees 32-bit ones too, "fast" costs calls that no rule asks for less, "auto"
             is fast where the kernel runs no 32-bit programs.
-        filter: Whether the kernel holds back what no rule can match ("kernel"), or it sends all events of the types they
-            name ("none").
+        filter: Whether the kernel holds back what no rule can match ("kernel"), or sends all events of the types that
+            they name ("none").
         priority_bytes: Size of the ring for processes and rare calls, a power of two.
         bulk_bytes: Size of the ring for files and network, a power of two.
         rate: Events a second in the large ring that one process may make for long; 0 for any number.
