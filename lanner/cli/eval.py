@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 import click
@@ -41,6 +42,8 @@ Exit status: 0 the condition held for some event, or all cases were answered
 
 
 _BAD_CASE = "BAD_CASE"
+_BLOCK = 500
+"""Cases of a file that are answered before the answers are written."""
 
 
 @click.command("eval", help=_HELP, short_help="Try a condition on events.")
@@ -147,9 +150,10 @@ def _reasons(told: Explained, depth: int) -> Iterator[str]:
 
 def _answer_cases(cases: TextIO, catalog: FieldCatalog) -> int:
     compiled = lru_cache(4096)(lambda condition, source, names: _compiled(condition, source, names, catalog))
-    for line in cases:
-        if line.strip():
-            sys.stdout.write(f"{json.dumps(_answered(line, catalog, compiled))}\n")
+    lines = filter(str.strip, cases)
+    size = _BLOCK if cases.seekable() else 1  # who writes cases into a pipe may wait for each answer
+    while block := list(islice(lines, size)):
+        sys.stdout.write("".join(f"{json.dumps(_answered(line, catalog, compiled))}\n" for line in block))
     return Exit.OK
 
 
