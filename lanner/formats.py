@@ -13,7 +13,7 @@ from ingest.k8saudit.record import SOURCE as K8S_AUDIT
 from ingest.payload import decode_json, text_of
 
 _EVERYTHING = 1 << 62
-_LOOKED_AT = 4 << 20  # bytes; more than one record can have
+_LOOKED_AT = (64 << 10, 4 << 20)  # bytes; the latter are more than one record can have
 _LINES_LOOKED_AT = 20
 _LOOKED_AT_OF_LIST = 20
 _BLANKS = " \t\r\n\ufeff"
@@ -61,8 +61,9 @@ def tell(data: bytes) -> Format | None:
 
 def _heads(data: bytes) -> Iterator[Record]:
     """Yield objects that show what a payload holds: its first one, more of it each time, then those of its lines."""
-    yield from _opening(text_of(data[:_LOOKED_AT]).lstrip(_BLANKS + "["))
-    for line in data[:_LOOKED_AT].split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]:
+    for size in _LOOKED_AT if len(data) > _LOOKED_AT[0] else _LOOKED_AT[:1]:
+        yield from _opening(text_of(data[:size]).lstrip(_BLANKS + "["))
+    for line in data[: _LOOKED_AT[1]].split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]:
         try:
             value = decode_json(line)
         except ValueError:

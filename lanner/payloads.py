@@ -136,20 +136,21 @@ class _Cutter:
     line: int = 1
     by_line: bool | None = None  # not known before the first line has ended
     end: int = 0  # of the last line that has one
+    searched: int = 0  # bytes that were looked through for ends of lines
 
     def add(self, chunk: bytes) -> Iterator[Piece]:
-        searched = len(self.held)
         self.held += chunk
-        if self.by_line is None and (first := self.held.find(b"\n", searched) + 1):
-            self.by_line = _is_record(bytes(self.held[:first]))
-        self.end = self.held.rfind(b"\n", searched) + 1 or self.end
         if len(self.held) < _PIECE:
             return
+        if self.by_line is None and (first := self.held.find(b"\n", self.searched) + 1):
+            self.by_line = _is_record(bytes(self.held[:first]))
+        self.end = self.held.rfind(b"\n", self.searched) + 1 or self.end
+        self.searched = len(self.held)
         if self.by_line and self.end:
             yield Piece(bytes(self.held[: self.end]), self.line)
             self.line += self.held.count(b"\n", 0, self.end)
             del self.held[: self.end]
-            self.end = 0
+            self.end, self.searched = 0, len(self.held)
         elif len(self.held) > MAX_BYTES:
             self.held.clear()
             raise PayloadError("too-large", f"more than {MAX_BYTES >> 20} MiB, and not one record per line")
