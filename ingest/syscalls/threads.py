@@ -23,7 +23,7 @@ MAX_THREADS = 262_144
 KEPT_NS = 2_000_000_000
 """Nanoseconds of event time that ended threads and old states are kept."""
 
-MAX_STATES = 65_536
+MAX_STATES = 8_192
 """Old states that are kept, however fast threads change."""
 
 MAX_PEERS = 8192
