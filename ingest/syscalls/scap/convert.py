@@ -13,12 +13,21 @@ from typing import Any
 from ingest.syscalls.call import Call
 from ingest.syscalls.ebpf.numbers import EVENTS as NATIVE
 from ingest.syscalls.layouts import Layout, layout
+from ingest.syscalls.lifecycle import BIRTHS, EXECS
 from ingest.syscalls.scap.codes import CALLS, UNDECODED, Code, codes
 from ingest.syscalls.scap.events import Event
 from ingest.syscalls.scap.values import decode, text
 
 MAX_PENDING = 65_536
 """Entries without an exit that are kept; the oldest makes room."""
+
+MAX_PENDING_BYTES = 1 << 26
+"""Bytes of parameters of all of them together."""
+
+MAX_OF_PROGRAM = 4096
+"""Bytes of arguments, of environment and of each other text of a program, as drivers tell them (spec: fields 5.5)."""
+
+_PROGRAMS = BIRTHS | EXECS
 
 _SHOWN_ENTRIES = frozenset({"open", "openat", "openat2", "creat", "connect", "execve", "execveat"})
 _RENAMED = {("dup", "fd"): "oldfd"}
@@ -44,6 +53,7 @@ class Converter:
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()
         self._pending: dict[int, Event] = {}
+        self._bytes = 0
         self._position = 0
 
     def convert(self, event: Event) -> Call | None:
@@ -60,7 +70,7 @@ class Converter:
             self._keep(event, code)
             return None
         self._position += 1
-        entry = self._pending.pop(event.tid, None) if event.code % 2 else None
+        entry = self._drop(event.tid) if event.code % 2 else None
         if entry is not None and entry.code != event.code - 1:
             entry = None
         call = self._call(event, code, entry)
@@ -70,10 +80,17 @@ class Converter:
     def _keep(self, event: Event, code: Code) -> None:
         if code.name in _SHOWN_ENTRIES:
             self._position += 1
-        self._pending.pop(event.tid, None)
+        self._drop(event.tid)
         self._pending[event.tid] = event
-        if len(self._pending) > MAX_PENDING:
-            del self._pending[next(iter(self._pending))]
+        self._bytes += sum(map(len, event.params))
+        while len(self._pending) > MAX_PENDING or self._bytes > MAX_PENDING_BYTES:
+            self._drop(next(iter(self._pending)))
+
+    def _drop(self, tid: int) -> Event | None:
+        event = self._pending.pop(tid, None)
+        if event is not None:
+            self._bytes -= sum(map(len, event.params))
+        return event
 
     def _call(self, event: Event, code: Code, entry: Event | None) -> Call:
         if event.code == UNDECODED + 1:
@@ -81,6 +98,8 @@ class Converter:
             call.extra = {"evt.category": "other"}
             return call
         shape = layout(code.name)
+        if code.name in _PROGRAMS:
+            event = event._replace(params=tuple(data[:MAX_OF_PROGRAM] for data in event.params))
         params = _params(event, code, entry, shape) if shape is not None else ()
         return Call(code.name, params, event.time_ns, event.tid, event.cpu)
 

@@ -55,6 +55,7 @@ def events_of(capture: Capture, origin: str = "") -> Iterator[Decoded]:
 _DETAILS = {
     "unknown-event": "an event of a kind that is not known here",
     "damaged-event": "an event whose lengths contradict each other",
+    "too-many": "threads, descriptors, accounts or interfaces beyond what is remembered of a machine",
     "damaged-list": "a list of processes, descriptors, accounts or interfaces that is cut short",
 }
 

@@ -15,7 +15,7 @@ from ingest.syscalls.scap.packed import Fields, Short
 from ingest.syscalls.scap.values import INET, INET6, UNIX
 from ingest.syscalls.users import User
 
-MAX_ENTRIES = 1 << 20
+MAX_ENTRIES = 1 << 18
 """Entries of a list that are read."""
 
 
@@ -181,17 +181,22 @@ _CONNECTED = {3: (INET, 4), 4: (INET6, 16)}
 _LAYER_4 = {1: "tcp", 2: "udp", 3: "icmp", 4: "raw"}
 
 
-def read_descriptors(body: bytes, kind: int) -> tuple[int, list[Descriptor]]:
+def read_descriptors(body: bytes, kind: int, most: int = MAX_ENTRIES) -> tuple[int, list[Descriptor]]:
     """
     Return the thread id that a list of descriptors belongs to, and the descriptors.
+
+    Args:
+        body: Of the block.
+        kind: Of the block.
+        most: Descriptors that are read.
 
     Raises:
         Short: The list is cut.
     """
     tid = Fields(body).number(8)
-    found = []
+    found: list[Descriptor] = []
     for fields in _entries(body[8:], kind == Kind.DESCRIPTORS):
-        if fields.left < 17:
+        if fields.left < 17 or len(found) >= most:
             break
         found.append(_descriptor(fields, kind == Kind.DESCRIPTORS))
     return tid, found

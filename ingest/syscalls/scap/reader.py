@@ -21,6 +21,15 @@ from ingest.syscalls.scap.packed import Short
 from ingest.syscalls.threads import ThreadTable
 from ingest.syscalls.users import User
 
+MAX_LISTS = 1 << 28
+"""Bytes of all lists together that are read."""
+
+MAX_THREADS = 1 << 16
+"""Threads that are remembered while events are read, or as many as there were at the beginning."""
+
+MAX_KNOWN = 1 << 18
+"""Threads, and descriptors of all of them together, that a capture may begin with; likewise accounts and interfaces."""
+
 
 class Capture:
     """
@@ -53,6 +62,8 @@ class Capture:
         self.skipped: Counter[str] = self._converter.skipped
         self._blocks = read_blocks(stream)
         self._first: Block | None = None
+        self._room = MAX_KNOWN
+        self._bytes = MAX_LISTS
         for block in self._blocks:
             if block.kind in EVENTS:
                 self._first = block
@@ -61,7 +72,7 @@ class Capture:
 
     def table(self) -> ThreadTable:
         """Return a table of threads as they were before the first event, with accounts and interfaces."""
-        table = ThreadTable()
+        table = ThreadTable(limit=max(MAX_THREADS, len(self.threads)))
         table.interfaces = Interfaces(self.interfaces)
         for uid, user in self.users.items():
             table.accounts.add_user("", uid, user)
@@ -99,6 +110,10 @@ class Capture:
         reader = _READERS.get(block.kind)
         if reader is None:
             return
+        self._bytes -= len(block.body)
+        if self._bytes < 0:
+            self.skipped["too-many"] += 1
+            return
         try:
             reader(self, block)
         except Short:
@@ -108,10 +123,14 @@ class Capture:
         self.machine = read_machine(block.body)
 
     def _interfaces(self, block: Block) -> None:
-        self.interfaces.extend(read_interfaces(block.body, block.kind))
+        for found in read_interfaces(block.body, block.kind):
+            if self._has_room(len(self.interfaces)):
+                self.interfaces.append(found)
 
     def _accounts(self, block: Block) -> None:
         for number, account in read_accounts(block.body, block.kind):
+            if not self._has_room(len(self.users) + len(self.groups)):
+                return
             if isinstance(account, str):
                 self.groups[number] = account
             else:
@@ -119,12 +138,22 @@ class Capture:
 
     def _processes(self, block: Block) -> None:
         for thread in read_processes(block.body, block.kind):
+            if not self._has_room(len(self.threads)):
+                return
             self.threads[thread.tid] = thread
 
     def _descriptors(self, block: Block) -> None:
-        tid, found = read_descriptors(block.body, block.kind)
-        if tid in self.threads:
+        tid, found = read_descriptors(block.body, block.kind, self._room)
+        self._room -= len(found)
+        if self._has_room(MAX_KNOWN - self._room) and tid in self.threads:
             self.threads[tid].descriptors.update((one.num, one) for one in found)
+
+    def _has_room(self, number: int) -> bool:
+        """Tell whether one more may be remembered, and count it when not."""
+        if number < MAX_KNOWN:
+            return True
+        self.skipped["too-many"] += 1
+        return False
 
 
 _READERS: dict[int, Callable[[Capture, Block], None]] = {

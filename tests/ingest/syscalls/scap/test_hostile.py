@@ -12,7 +12,7 @@ from engine.fields import Arg
 from ingest.syscalls import layouts
 from ingest.syscalls.layouts import layout
 from ingest.syscalls.scap.blocks import CaptureError, is_capture
-from ingest.syscalls.scap.codes import codes
+from ingest.syscalls.scap.codes import codes, numbers
 from ingest.syscalls.scap.decode import decode
 from ingest.syscalls.scap.reader import Capture
 from ingest.syscalls.scap.values import TEXTS, WIDTHS
@@ -102,6 +102,33 @@ def test_a_bomb_of_zeros_costs_no_memory() -> None:
         Capture(io.BytesIO(gzip.compress(bomb, 1)))
 
 
+def test_what_waits_for_an_exit_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.syscalls.scap.convert.MAX_PENDING_BYTES", 1000)
+    code = numbers()["rename"] - 1
+    entries = [event(4, [number(tid) + bytes(92)], tid=tid) for tid in range(50)]
+    capture = Capture(file_of(*entries, event(code, [], tid=7)))
+    list(capture.calls())
+    assert len(capture._converter._pending) <= 11
+    assert capture._converter._bytes == 100 * (len(capture._converter._pending) - 1)
+
+
+def test_what_a_capture_begins_with_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = b"\1" + number(2, 4) + b"\1\0g"
+    user = b"\1" + number(3, 4) + b"\1\0h"
+    monkeypatch.setattr("ingest.syscalls.scap.reader.MAX_KNOWN", 1)
+    capture = Capture(file_of(block(0x206, group + user)))
+    assert (capture.groups, capture.skipped) == ({2: "g"}, {"too-many": 1})
+    monkeypatch.setattr("ingest.syscalls.scap.reader.MAX_LISTS", 20)
+    capture = Capture(file_of(block(0x206, group), block(0x206, user), block(0x206, user)))
+    assert (capture.groups, capture.skipped) == ({2: "g"}, {"too-many": 2})
+
+
+def test_a_program_is_told_with_bounded_arguments() -> None:
+    params = [number(0), b"x" * 60_000, b"a\0" * 30_000]
+    (call,) = Capture(file_of(event(13, params))).calls()
+    assert (len(call.params[1]), len(call.params[2])) == (4096, 4096)
+
+
 def test_an_error_before_the_first_event_leaves_nothing_and_one_after_it_leaves_the_events() -> None:
     assert drained(SECTION + b"\1\2\3")[0] == 0
     found, message = drained(SECTION + event(5, [number(0)]) + b"\1\2\3")
@@ -145,8 +172,8 @@ BUFFERS = [b"a\0b\0", b"A=1\0", b"cpu=/x\0", b"=\0", bytes(40), b'{"container":{
 
 
 def hostile_value(draw: st.DrawFn, kind: str) -> bytes:
-    numbers = [number(value, WIDTHS[kind]) for value in NUMBERS] if kind in WIDTHS else []
-    usual = numbers or KINDS.get(kind, BUFFERS)
+    usual = [number(value, WIDTHS[kind]) for value in NUMBERS] if kind in WIDTHS else []
+    usual = usual or KINDS.get(kind, BUFFERS)
     return draw(st.sampled_from([*usual, b""]) | st.binary(max_size=20))
 
 
