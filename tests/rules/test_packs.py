@@ -91,3 +91,11 @@ def test_the_packs_are_as_large_as_promised(pack: str) -> None:
     enabled = [rule for rule in rules(pack) if rule.definition.enabled]
 
     assert len(enabled) >= LEAST_ENABLED[pack]
+
+
+def test_no_name_stands_in_two_packs() -> None:
+    seen: dict[str, str] = {}
+    for pack in PACKS:
+        for path in sorted((bundled() / pack).glob("*.yaml")):
+            for name in re.findall(r"^- (?:macro|list|rule): (.+)$", path.read_text("utf-8"), re.MULTILINE):
+                assert seen.setdefault(name, pack) == pack, f"{name} is in {seen[name]} and in {pack}"
