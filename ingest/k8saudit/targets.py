@@ -42,10 +42,36 @@ def _subject(cluster: Cluster) -> Subject:
         behind = pod(event)
         return cluster.service_accounts.find(behind.namespace, behind.service_account) if behind else None
 
-    def owned(event: Event) -> Object | None:
-        return pod(event) or _direct(cluster, cluster.replica_sets, event, "replicasets")
+    def replica_set(event: Event) -> Object | None:
+        return _direct(cluster, cluster.replica_sets, event, "replicasets")
 
-    return Subject(_RELATION, pod, namespace, node, service_account, owned)
+    def deployment(event: Event) -> Object | None:
+        below = replica_set(event)
+        if below and below.owner:
+            return cluster.deployments.by_uid(below.owner.uid)
+        return _direct(cluster, cluster.deployments, event, "deployments")
+
+    def replication_controller(event: Event) -> Object | None:
+        return _direct(cluster, cluster.replication_controllers, event, "replicationcontrollers")
+
+    def service(event: Event) -> Object | None:
+        return _direct(cluster, cluster.services, event, "services")
+
+    def owned(event: Event) -> Object | None:
+        return pod(event) or replica_set(event)
+
+    return Subject(
+        _RELATION,
+        pod,
+        namespace,
+        node,
+        service_account,
+        owned,
+        deployment,
+        replica_set,
+        replication_controller,
+        service,
+    )
 
 
 def _is_here(cluster: Cluster, record: Record) -> bool:
@@ -54,7 +80,7 @@ def _is_here(cluster: Cluster, record: Record) -> bool:
     return named is None or named == cluster.name
 
 
-def _direct(cluster: Cluster, store: Store[Object], event: Event, resource: str) -> Object | None:
+def _direct(cluster: Cluster, store: Store[T], event: Event, resource: str) -> T | None:
     return _named(store, event.record, resource) if _is_here(cluster, event.record) else None
 
 

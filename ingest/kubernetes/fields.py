@@ -17,6 +17,10 @@ from ingest.kubernetes.objects import Object, Owner, Pod
 Find = Callable[[Event], Any]
 
 
+def _none(_event: Event) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """
@@ -26,6 +30,7 @@ class Subject:
         relation: For the documentation, ``that the request is about``.
         pod, namespace, node, service_account: The object itself, or that which belongs to the pod.
         owned: The object whose owner is asked for.
+        deployment, replica_set, replication_controller, service: The object itself, where an event can be about one.
     """
 
     relation: str
@@ -34,15 +39,19 @@ class Subject:
     node: Callable[[Event], Object | None]
     service_account: Callable[[Event], Object | None]
     owned: Callable[[Event], Object | None]
+    deployment: Callable[[Event], Object | None] = _none
+    replica_set: Callable[[Event], Object | None] = _none
+    replication_controller: Callable[[Event], Object | None] = _none
+    service: Callable[[Event], Object | None] = _none
 
 
 def metadata_fields(cluster: Cluster, subject: Subject) -> Iterator[Field]:
     """Yield the rows of ``k8smeta.*`` for a source."""
 
-    def of_pod(found: Callable[[Pod], Object | None]) -> Find:
+    def itself_or_behind(direct: Find, of_pod: Callable[[Pod], Object | None]) -> Find:
         def find(event: Event) -> Object | None:
             pod = subject.pod(event)
-            return found(pod) if pod else None
+            return of_pod(pod) if pod else direct(event)
 
         return find
 
@@ -54,13 +63,17 @@ def metadata_fields(cluster: Cluster, subject: Subject) -> Iterator[Field]:
     yield from _object_rows("pod", f"the pod {what}", subject.pod, suggested=True)
     yield from _pod_rows(f"the pod {what}", subject.pod)
     yield from _object_rows("ns", f"the namespace {what}", subject.namespace, suggested=True)
-    for prefix, name, find in (
-        ("deployment", "deployment", cluster.deployment),
-        ("rs", "replica set", cluster.replica_set),
-        ("rc", "replication controller", cluster.replication_controller),
+    for prefix, name, direct, of_pod in (
+        ("deployment", "deployment", subject.deployment, cluster.deployment),
+        ("rs", "replica set", subject.replica_set, cluster.replica_set),
+        ("rc", "replication controller", subject.replication_controller, cluster.replication_controller),
     ):
-        yield from _object_rows(prefix, f"the {name} of the pod {what}", of_pod(find))
-    yield from _service_rows(cluster, subject, f"the services that select the pod {what}")
+        which = f"the {name} of the pod {what}" if direct is _none else f"the {name} {what}, or that of its pod"
+        yield from _object_rows(prefix, which, itself_or_behind(direct, of_pod))
+    which = f"the services that select the pod {what}"
+    if subject.service is not _none:
+        which = f"the service {what}, or those that select its pod"
+    yield from _service_rows(cluster, subject, which)
     yield from _ours(_object_rows("node", f"the node {what}, or that its pod is on", subject.node))
     account = f"the service account {what}, or that its pod has"
     yield from _ours(_object_rows("sa", account, subject.service_account))
@@ -115,7 +128,10 @@ def _owner_rows(what: str, find: Find) -> Iterator[Field]:
 def _service_rows(cluster: Cluster, subject: Subject, what: str) -> Iterator[Field]:
     def services(event: Event) -> list[Object]:
         pod = subject.pod(event)
-        return list(cluster.services.selecting(pod)) if pod else []
+        if pod:
+            return list(cluster.services.selecting(pod))
+        service = subject.service(event)
+        return [service] if service else []
 
     def names(event: Event) -> list[str] | None:
         return [service.name for service in services(event)] or None

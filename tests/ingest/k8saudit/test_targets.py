@@ -160,11 +160,23 @@ def test_a_pod_whose_name_the_server_chose_is_found_by_the_response(cluster: Clu
         ({"resource": "nodes", "name": "node-1", "subresource": "proxy"}, "k8smeta.node.labels", ["zone:a"]),
         ({"resource": "serviceaccounts", "namespace": "shop", "name": "web"}, "k8smeta.sa.uid", "u-sa"),
         ({"resource": "replicasets", "namespace": "shop", "name": "web-5d9"}, "k8smeta.owner.kind", "Deployment"),
+        ({"resource": "replicasets", "namespace": "shop", "name": "web-5d9"}, "k8smeta.rs.labels", ["hash:5d9"]),
+        ({"resource": "replicasets", "namespace": "shop", "name": "web-5d9"}, "k8smeta.deployment.uid", "u-dep"),
+        ({"resource": "deployments", "namespace": "shop", "name": "web"}, "k8smeta.deployment.labels", ["tier:front"]),
+        (
+            {"resource": "deployments", "namespace": "shop", "name": "web", "subresource": "scale"},
+            "k8smeta.deployment.uid",
+            "u-dep",
+        ),
+        ({"resource": "replicationcontrollers", "namespace": "shop", "name": "old"}, "k8smeta.rc.label[gen]", "1"),
+        ({"resource": "services", "namespace": "shop", "name": "web"}, "k8smeta.svc.labels", ["svc:web"]),
+        ({"resource": "services", "namespace": "other", "name": "web"}, "k8smeta.svc.labels", None),
         ({"resource": "clusterroles", "name": "shop"}, "k8smeta.ns.labels", None),
     ],
 )
 def test_other_objects(cluster: Cluster, reference: Any, name: str, wanted: Any) -> None:
-    assert ask(cluster, name, audit(objectRef=reference)) == wanted
+    field, _, key = name.rstrip("]").partition("[")
+    assert ask(cluster, field, audit(objectRef=reference), *([key] if key else [])) == wanted
 
 
 @pytest.mark.parametrize(
