@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from engine.definitions import RuleDef
 from engine.diagnostics import WARNING, Diagnostic
 from engine.fields import Field, FieldTable
+from engine.legacy import DEFAULT_OUTPUT
 from engine.output import Template
 from engine.parser import operand_fields
 from engine.plan import Constraints
@@ -54,8 +55,8 @@ def _deprecated(row: Field | None, at: At, rule: RuleDef) -> Iterator[Diagnostic
 
 
 def outputs(template: Template, rule: RuleDef) -> Iterator[Diagnostic]:
-    """Yield the warnings about a rule's output."""
-    for token in template.tokens:
+    """Yield the warnings about a rule's output, unless it is the one that rules of 2016 have without writing it."""
+    for token in template.tokens if rule.output.text != DEFAULT_OUTPUT else ():
         start = rule.output.text.find(token.key)
         if start >= 0:  # what append_output adds is not the rule's
             for value in operands(token.value):

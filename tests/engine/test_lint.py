@@ -67,6 +67,13 @@ def test_what_is_meant_is_not(source: str, condition: str) -> None:
     assert warned(condition, source) == []
 
 
+def test_what_a_rule_of_2016_shows_without_saying_so_is_not_its_fault() -> None:
+    result = load_rules([RuleFile("old.rules", "evt.type = open and proc.name = bash\n")], CATALOG)
+    assert result.ruleset is not None
+    assert "%evt.dir" in result.ruleset.rules[0].output.text
+    assert result.report.diagnostics == []
+
+
 def test_many_event_types_may_be_meant() -> None:
     text = RULE.format("syscall", "o", "proc.name = bash") + "  warn_evttypes: false\n"
     assert load_rules([RuleFile("r.yaml", text)], CATALOG).report.warnings == []
