@@ -25,6 +25,7 @@ from ingest.syscalls.state import State
 log = logging.getLogger("lanner.syscalls")
 
 _MOST_WAITING = 1000
+_LONGEST_WAIT = 0.5  # seconds; a thread that waits for good would keep the interpreter from ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,22 @@ class TraceSource:
         """Yield batches until all has ended; each must be evaluated before the next is asked for."""
         is_over = False
         while not is_over:
-            records = [await asyncio.to_thread(self._records.get)]
-            while not self._records.empty():
-                records.append(self._records.get_nowait())
-            is_over = records[-1] is None
+            records = await asyncio.to_thread(self._next)
+            is_over = bool(records) and records[-1] is None
             for events in self._together([record for record in records if record is not None]):
                 yield Batch(events, independent=True)
         if self._failure:
             raise SourceError(self._failure)
+
+    def _next(self) -> list[bytes | None]:
+        """Return the records that are there, or that come within a moment; None stands for the end."""
+        try:
+            records = [self._records.get(timeout=_LONGEST_WAIT)]
+        except queue.Empty:
+            return []
+        while not self._records.empty():
+            records.append(self._records.get_nowait())
+        return records
 
     def _together(self, records: list[bytes]) -> Iterator[list[Event]]:
         """Yield events, together as long as none of them changes what is known."""

@@ -4,6 +4,7 @@ The tracer: runs a program and tells every selected system call, birth, exec and
 It speaks in the records of the eBPF driver, so that one decoder serves both. All of it must run on one thread.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -68,7 +69,7 @@ class Tracer:
         self._take = take
         self._pending: dict[int, Pending] = {}
         self._threads: dict[int, facts.Thread] = {}
-        self._births: dict[int, int] = {}
+        self._alive: set[int] = set()
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, path: str, argv: list[str]) -> int:
@@ -90,6 +91,7 @@ class Tracer:
         command = [sys.executable, "-I", str(_CHILD), program, path, *argv]
         self._process = subprocess.Popen(command)  # noqa: S603 - what the user asks for is run
         self.root = self._process.pid
+        self._alive.add(self.root)
         try:
             os.waitpid(self.root, os.WUNTRACED)
             kernel.ptrace(kernel.SEIZE, self.root, 0, kernel.OPTIONS)
@@ -105,12 +107,10 @@ class Tracer:
         return self.status if self.status is not None else 128 + signal.SIGKILL
 
     def end(self, number: int) -> None:
-        """Send the program a signal; may be called from another thread."""
-        if self.root and self.status is None:
-            try:
-                os.kill(self.root, number)
-            except ProcessLookupError:
-                return
+        """Send the program and all that it started a signal; may be called from another thread."""
+        for tid in list(self._alive):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(tid, number)
 
     def _changed(self, tid: int, status: int) -> None:
         """Deal with what waitpid told of a thread."""
@@ -173,6 +173,7 @@ class Tracer:
     # Threads
 
     def _made(self, tid: int, child: int) -> None:
+        self._alive.add(child)
         call = self._pending.pop(tid, None)
         if call is None:
             return
@@ -211,6 +212,7 @@ class Tracer:
         return found
 
     def _forget(self, tid: int) -> None:
+        self._alive.discard(tid)
         self._threads.pop(tid, None)
         self._pending.pop(tid, None)
 

@@ -164,6 +164,20 @@ def test_stopping_the_source_ends_the_program() -> None:
     assert asyncio.run(run()) == 128 + signal.SIGTERM
 
 
+def test_stopping_the_source_ends_what_outlives_the_program() -> None:
+    async def run() -> list[str]:
+        source = TraceSource(TraceOptions(("sh", "-c", "trap '' TERM; sleep 60 & (trap '' TERM; sleep 61) & exit 0")))
+        await source.start()
+        ends = []
+        async for batch in source.batches():
+            ends += [event.record.name for event in batch.events if event.record.name == "procexit"]
+            if len(ends) == 1:
+                asyncio.get_running_loop().create_task(source.stop(0.2))
+        return ends
+
+    assert len(asyncio.run(run())) >= 3
+
+
 def test_rules_fire_on_what_a_traced_program_does(tmp_path: Path) -> None:
     text = f"""
 - rule: secret
