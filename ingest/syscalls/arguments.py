@@ -13,6 +13,7 @@ from typing import Any
 from ingest.syscalls import flags
 from ingest.syscalls.call import Address, Call, Descriptor, Ends
 from ingest.syscalls.layouts import Param, layout
+from ingest.syscalls.lifecycle import BIRTHS
 from ingest.syscalls.paths import AT_FDCWD, resolved
 from ingest.syscalls.sockets import TYPECHARS, show_address, show_ends
 
@@ -32,7 +33,21 @@ def rendered(call: Call) -> str:
     known = layout(call.name)
     if known is None:
         return ""
-    return " ".join(_pair(call, param, found) for param, found in zip(known.params, call.params, strict=False))
+    pairs = zip(known.params, call.params, strict=False)
+    return " ".join(_pair(call, param, _known(call, param) if found is None else found) for param, found in pairs)
+
+
+def _known(call: Call, param: Param) -> Any:
+    """Return an empty parameter if it is what the thread was made of, which drivers need not tell again."""
+    if call.name not in BIRTHS or call.thread is None:
+        return None
+    if param.name == "exe":
+        return call.thread.exe
+    return _packed(call.thread.args) if param.name == "args" else None
+
+
+def _packed(texts: Sequence[str]) -> bytes:
+    return "".join(f"{text}\0" for text in texts).encode("utf-8", "surrogateescape")
 
 
 def _pair(call: Call, param: Param, found: Any) -> str:
@@ -51,6 +66,8 @@ def argument(call: Call, which: int | str) -> str | None:
     if not 0 <= index < min(len(call.params), len(known.params)):
         return None
     param, found = known.params[index], call.params[index]
+    if found is None:
+        found = _known(call, param)
     if found is None:
         return _EMPTY.get(param.type, "<NA>")
     return symbolic(call, param, found) or raw(call, param, found)

@@ -41,7 +41,8 @@ def environment(found: bytes) -> tuple[str, ...]:
     return texts(found)
 
 
-def cgroup_pairs(found: Any) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=1024)
+def cgroup_pairs(found: bytes) -> tuple[tuple[str, str], ...]:
     """Return the subsystems and paths of a ``cgroups`` parameter, names as Falco writes them."""
     pairs = (text.partition("=") for text in texts(found))
     return tuple((subsystem_name(name), path) for name, _, path in pairs)

@@ -39,6 +39,14 @@ def test_empty_parameters() -> None:
     assert arg(host.call("connect", -111, None, 3, None), "tuple") == "NULL"
 
 
+def test_births_show_the_program_that_goes_on() -> None:
+    call = Host().call("fork", 101, None, None, SHELL, SHELL, 1)
+    assert field(call, "evt.args").startswith(
+        "res=101(bash) exe=-bash args=-l. tid=100(bash) pid=100(bash) ptid=1(systemd)"
+    )
+    assert (arg(call, "exe"), arg(call, "args"), arg(call, "cwd")) == ("-bash", "-l.", "<NA>")
+
+
 def test_ids_are_shown_with_names() -> None:
     host = Host()
     host.table.accounts.add_user("", 5, User("test", "/home/test", "/bin/sh"))
