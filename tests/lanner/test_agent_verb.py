@@ -1,12 +1,14 @@
 """``lanner agent --trace``: rules on what one program does, without privileges."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.ingest.syscalls.ptrace.live import needs_ptrace
 from tests.lanner.support import lanner
+from tests.shared import SHARED, needs_shared
 
 RULES = """
 - rule: Secret read
@@ -65,3 +67,18 @@ def test_a_program_that_is_not_there_is_said_before_anything_runs(rules: Path) -
 def test_a_dry_run_says_what_would_be_watched(rules: Path) -> None:
     done = lanner("agent", "-r", rules, "--dry-run", "--trace", "--", "true")
     assert "sources: trace" in done.stdout
+
+
+@needs_shared
+@needs_ptrace
+def test_falcos_own_rules_fire_on_a_traced_program(tmp_path: Path) -> None:
+    assert SHARED is not None
+    rules = SHARED / "falco-rules" / "falcosecurity-rules" / "falco_rules.yaml"
+    more = ("-o", f"outbox.path={tmp_path / 'outbox'}", "-o", "json_output=true", "-o", "priority=warning")
+    script = f"cat /etc/shadow; ln -s /etc/shadow {tmp_path}/link; find {tmp_path} -name id_rsa; true"
+    done = lanner("agent", "-r", rules, *more, "--trace", "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    fired = {json.loads(line)["rule"] for line in done.stdout.splitlines() if line.startswith('{"')}
+    assert fired >= {"Create Symlink Over Sensitive Files", "Search Private Keys or Passwords"}
+    if os.access("/etc/shadow", os.R_OK):
+        assert "Read sensitive file untrusted" in fired
