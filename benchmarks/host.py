@@ -4,8 +4,9 @@ What the host agent costs: those it watches, and itself.
     python benchmarks/host.py [--rounds N] [--seconds S]
 
 As root, on a kernel with BTF. Loads run pinned to one processor, with and without an agent on another, interleaved;
-told are the smallest and the median ratio to the time without. The loads are loops of machine code, so that nothing but
-the calls counts: opening and closing a file, reading and writing one byte, getppid, and starting /bin/true. The agents:
+told are the smallest and the median ratio to the processor time they take without. The loads are loops of machine code,
+so that nothing but the calls counts: opening and closing a file, reading and writing one byte, getppid, and starting
+/bin/true. The agents:
 
     full       all calls seen at one place, none of those events wanted
     fast       calls seen at their own tracepoints, none of those events wanted
@@ -21,6 +22,7 @@ import argparse
 import ctypes
 import mmap
 import os
+import resource
 import shutil
 import statistics
 import struct
@@ -81,7 +83,7 @@ def loop(body: bytes) -> Callable[[int, bytes], None]:
 
 
 def load(name: str) -> None:
-    """Run a load in this process and print the seconds it took."""
+    """Run a load in this process and print the seconds of processor time it took."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     if name == "read":
         os.dup2(os.open("/dev/zero", os.O_RDONLY), 0)
@@ -95,9 +97,15 @@ def load(name: str) -> None:
         run = loop({"open": _OPEN_CLOSE, "read": _READ_WRITE, "getppid": _GETPPID}[name])
     text = b"/etc/hostname\0" if name == "open" else b"x" * 8
     run(CALLS[name] // 10, text)
-    begin = time.perf_counter()
+    begin = processor_time()
     run(CALLS[name], text)
-    print(time.perf_counter() - begin, file=told, flush=True)
+    print(processor_time() - begin, file=told, flush=True)
+
+
+def processor_time() -> float:
+    """Return the seconds of processor time of this process and its children; the machine's others do not count."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def spawn(count: int, _text: bytes) -> None:
