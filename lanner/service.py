@@ -40,6 +40,7 @@ from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
 from lanner.repeats import Repeats
 from lanner.sources import SourceStartError
+from lanner.spooling import with_spools
 from lanner.statedir import state_directory
 from lanner.summary import counted
 
@@ -59,7 +60,7 @@ def load_ruleset(config: Config, more: Sequence[Selection] = ()) -> RuleSet:
 
 def make_sources(config: Config) -> list[Source]:
     """Return the configured sources, not started yet. Raises SourceStartError."""
-    return [source.open() for source in config.sources]
+    return [source.open() for source in with_spools(config).sources]
 
 
 async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from lanner.config import NO_OUTBOX, Config
 from lanner.errors import ConfigError, Exit, UserError
 from lanner.sources import SourceConfig
+from lanner.spooling import with_spools
 from lanner.statedir import state_directory
 
 _log = logging.getLogger("lanner.workers")
@@ -32,6 +33,7 @@ def share(config: Config, number: int) -> Config:
     Raises:
         ConfigError: A source cannot be shared among processes.
     """
+    config = with_spools(config)
     path = config.outbox.path or str(state_directory() / "outbox.sqlite")
     if path != NO_OUTBOX and number > 1:
         path = str(Path(path).with_stem(f"{Path(path).stem}-{number}"))

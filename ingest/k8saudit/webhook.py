@@ -54,7 +54,8 @@ class WebhookOptions:
             body is; then nothing about its content is told to the sender.
         malformed: Whether a body that holds nothing of use is refused with 400, for the API server to repeat it five
             times and log that, or accepted with 200 and counted.
-        overload: What becomes of requests when too many wait to be evaluated: "shed" refuses them, "spool" keeps them.
+        overload: What becomes of requests when too many wait to be evaluated: "spool" keeps them where there is a
+            spool, "shed" refuses them.
         spool: Where requests are kept for "spooled" and "spool".
     """
 
@@ -68,7 +69,7 @@ class WebhookOptions:
     ack_timeout: float = 10.0
     ack: Literal["evaluated", "spooled"] = "evaluated"
     malformed: Literal["refuse", "accept"] = "refuse"
-    overload: Literal["shed", "spool"] = "shed"
+    overload: Literal["spool", "shed"] = "spool"
     spool: SpoolOptions = field(default_factory=SpoolOptions)
 
 
@@ -193,7 +194,7 @@ class WebhookSource:
         """Say whether requests are taken now."""
         if self._state != "open":
             return Health(False, f"{self.name} is {self._state}")
-        if self._behind() and self._options.overload == "shed":
+        if self._behind() and self._sheds():
             return Health(False, f"{self.name}: {self.waiting} batches wait to be evaluated")
         return Health()
 
@@ -281,6 +282,9 @@ class WebhookSource:
         self._warn(refused.slug, f"accepted a request that holds nothing of use: {refused.message}")
         return 1
 
+    def _sheds(self) -> bool:
+        return self._options.overload == "shed" or self._replay is None
+
     def _behind(self) -> bool:
         return self.waiting >= self._options.max_queue
 
@@ -317,7 +321,7 @@ class WebhookSource:
             raise _Refused(415, "encoding", "Content-Encoding must be gzip or deflate")
         if (request.content_length or 0) > self._options.max_body_bytes:
             raise self._too_large()
-        if self._behind() and self._options.overload == "shed":
+        if self._behind() and self._sheds():
             raise self._overloaded("too many requests wait to be evaluated")
         return cluster
 
@@ -487,7 +491,9 @@ def _check(options: WebhookOptions) -> None:
             raise SourceError(f"bearer token {token.name!r}: sha256 is not 64 hex digits")
     if options.max_held_bytes < options.max_body_bytes:
         raise SourceError("max_held_bytes is less than max_body_bytes, so the largest bodies would never be taken")
-    if not options.spool.path and "spool" in (options.overload, options.ack.removesuffix("ed")):
+    if options.max_queue < 1:
+        raise SourceError("max_queue is less than 1, so no request would ever be taken")
+    if not options.spool.path and options.ack == "spooled":
         raise SourceError("requests are to be spooled, but spool.path names no folder")
     if not options.path.startswith("/"):
         raise SourceError(f"path {options.path!r} does not begin with /")

@@ -204,10 +204,24 @@ async def test_a_full_spool_is_answered_429(tmp_path: Path) -> None:
         assert int(answer.headers["Retry-After"]) >= 1
 
 
-@pytest.mark.parametrize("wish", [{"ack": "spooled"}, {"overload": "spool"}])
-async def test_spooling_needs_a_folder(wish: dict[str, str]) -> None:
+async def test_answering_from_the_spool_needs_a_folder() -> None:
     with pytest.raises(SourceError, match=r"spool\.path"):
-        await WebhookSource(WebhookOptions(**wish)).start()  # type: ignore[arg-type]
+        await WebhookSource(WebhookOptions(ack="spooled")).start()
+
+
+async def test_with_a_folder_overload_goes_there_unless_it_is_to_be_refused(tmp_path: Path) -> None:
+    for overload, status in (("spool", 200), ("shed", 429)):
+        spool = SpoolOptions(str(tmp_path / overload))
+        wish = WebhookOptions(max_queue=1, spool=spool, overload=overload)  # type: ignore[arg-type]
+        async with receiver(wish, consuming=False) as running:
+            waiting = asyncio.create_task(running.post(request(0)))
+            await running.until(lambda: running.source.waiting == 1)
+            assert (await running.post(request(1))).status == status
+            assert running.source.health().ok is (status == 200)
+            consumer = asyncio.create_task(running.consume())
+            assert (await waiting).status == 200
+            await running.source.stop(1)
+            await consumer
 
 
 async def test_a_spool_that_cannot_be_used_is_told(tmp_path: Path) -> None:

@@ -383,6 +383,7 @@ async def test_a_taken_port_is_an_error_that_names_it() -> None:
         (WebhookOptions(tokens=(Token("t", "abc"),)), "bearer token 't': sha256 is not 64 hex digits"),
         (WebhookOptions(path="k8s-audit"), "does not begin with /"),
         (WebhookOptions(max_held_bytes=5), "max_held_bytes is less than max_body_bytes"),
+        (WebhookOptions(max_queue=0), "max_queue is less than 1"),
     ],
 )
 async def test_settings_that_cannot_work_are_refused_at_the_start(options: WebhookOptions, message: str) -> None:
