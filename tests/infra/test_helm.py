@@ -301,6 +301,17 @@ def test_rules_and_further_keys_reach_the_configuration() -> None:
 
 
 @needs_helm
+def test_requests_are_only_kept_on_a_volume_unless_somebody_wants_it_otherwise() -> None:
+    def overload(values: dict[str, Any]) -> str:
+        return str(config_of(rendered(values)).sources[0].options.overload)
+
+    assert overload(MUTUAL) == "shed"
+    assert overload(VALUES["persistent"]) == "spool"
+    assert overload(VALUES["everything"]) == "spool"
+    assert overload({**VALUES["persistent"], "webhook": {"overload": "shed"}}) == "shed"
+
+
+@needs_helm
 def test_the_shipped_rules_load_by_the_names_that_the_chart_gives() -> None:
     from engine.load import LoadOptions
     from lanner import rulefiles

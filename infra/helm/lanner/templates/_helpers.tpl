@@ -77,6 +77,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.tokens -}}
 {{- $_ := set $source "tokens" .Values.tokens -}}
 {{- end -}}
+{{- if not (or .Values.persistence.enabled $source.overload) -}}
+{{- $_ := set $source "overload" "shed" -}}
+{{- end -}}
 {{- if and (or (eq (default "" $source.overload) "spool") (eq (default "" $source.ack) "spooled")) (not $source.spool) -}}
 {{- $_ := set $source "spool" (dict "path" "/var/lib/lanner/spool") -}}
 {{- end -}}
