@@ -97,11 +97,30 @@ class Converter:
             call = Call(_undecoded(event, entry), (), event.time_ns, event.tid, event.cpu)
             call.extra = {"evt.category": "other"}
             return call
+        if code.name == "asyncevent" and len(event.params) == _ASYNC_PARAMS:
+            return _asynchronous(event)
         shape = layout(code.name)
         if code.name in _PROGRAMS:
             event = event._replace(params=tuple(data[:MAX_OF_PROGRAM] for data in event.params))
         params = _params(event, code, entry, shape) if shape is not None else ()
         return Call(code.name, params, event.time_ns, event.tid, event.cpu)
+
+
+_ASYNC_PARAMS = 3
+
+
+def _asynchronous(event: Event) -> Call:
+    """Return an event that a plugin made, under its own name: what the container plugin tells is a note on one."""
+    plugin, name, data = event.params
+    known = text(name)
+    params: tuple[Any, ...] = (int.from_bytes(plugin[:4], "little"), known, data)
+    if known == "container":
+        params = (text(data),)
+    elif known == "container_removed":
+        params = ()
+    else:
+        known = "asyncevent"
+    return Call(known, params, event.time_ns, event.tid, event.cpu)
 
 
 def _undecoded(event: Event, entry: Event | None) -> str:

@@ -134,6 +134,20 @@ def test_a_note_on_a_container_tells_the_state_and_is_no_event() -> None:
     assert other.params == ('{"id":"x"}',)
 
 
+def test_what_the_container_plugin_tells_is_a_note_on_a_container_and_an_event() -> None:
+    note = b'{"container":{"id":"abc"}}\0'
+    calls = calls_of(
+        event(402, [number(5, 4), text("container"), note], kind=0x221),
+        event(402, [number(5, 4), text("container_removed"), note], kind=0x221),
+        event(402, [number(5, 4), text("other"), b"x"], kind=0x221),
+    )
+    assert [(call.name, call.params, call.num) for call in calls] == [
+        ("container", (note[:-1].decode(),), 1),
+        ("container_removed", (), 2),
+        ("asyncevent", (5, "other", b"x"), 3),
+    ]
+
+
 def test_addresses_and_ends_are_read() -> None:
     v4 = bytes((2, 10, 0, 0, 1)) + number(4000, 2) + bytes((1, 2, 3, 4)) + number(443, 2)
     unix = b"\1" + number(17) + number(18) + text("/run/x")
