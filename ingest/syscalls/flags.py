@@ -3,6 +3,8 @@ Symbolic names of numbers in host events: flags, errors, signals; and the number
 
 Falco gives flags numbers of its own, the same on every architecture (spec: fields 5.6): O_CREAT is 4, not 64. Drivers
 that read from a kernel translate with ``from_linux``; captures and ``Call`` hold Falco's numbers already.
+
+Source of the facts: Falco libs, driver/flags_table.c; Linux, include/uapi.
 """
 
 import os
