@@ -8,9 +8,9 @@ import click
 
 from lanner.cli.options import RULES
 from lanner.cli.rulecoverage import coverage
-from lanner.cli.ruleshow import show
+from lanner.cli.ruleshow import show, unknown_rule
 from lanner.cli.ruletest import test
-from lanner.errors import Exit, UserError
+from lanner.errors import Exit
 
 if TYPE_CHECKING:
     from engine.load import LoadResult
@@ -143,10 +143,11 @@ def describe(name: str | None, rules: tuple[str, ...], as_json: bool) -> Exit:
     """Describe what rule files hold."""
     from engine.describe import describe as described
 
+    ruleset = _loaded(rules)
     try:
-        found = described(_loaded(rules), name or "")
+        found = described(ruleset, name or "")
     except KeyError:
-        raise UserError(f"no rule is called {name!r}; lanner rules list shows their names") from None
+        raise unknown_rule(name or "", ruleset) from None
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return Exit.OK

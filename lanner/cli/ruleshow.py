@@ -1,9 +1,14 @@
 """``lanner rules show``: what the engine made of a rule."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lanner.cli.options import RULES
 from lanner.errors import Exit, UserError
+
+if TYPE_CHECKING:
+    from engine.ruleset import RuleSet
 
 _HELP = """
 Show what the engine made of a rule: its tree with macros opened, how events find it, and the Python it runs as.
@@ -14,6 +19,14 @@ Examples:
   lanner rules show 'My rule' -r my_rules.yaml --code
   lanner rules show 'My host rule' -r mine.yaml --kernel    what of it the kernel decides
 """
+
+
+def unknown_rule(name: str, ruleset: "RuleSet") -> UserError:
+    """Return the error for a name that no rule has."""
+    from engine.similar import near
+
+    hint = near(name, {rule.name for rule in ruleset.rules}) or "lanner rules list shows their names"
+    return UserError(f"no rule is called {name!r}; {hint}")
 
 
 @click.command(help=_HELP)
@@ -39,7 +52,7 @@ def show(name: str, rules: tuple[str, ...], views: str | None) -> Exit:
     engine = Engine(rulefiles.load(rules, build_catalog(hostname()), everything))
     found = [rule for rule in engine.ruleset.rules if rule.name == name]
     if not found:
-        raise UserError(f"no rule is called {name!r}; lanner rules list shows their names")
+        raise unknown_rule(name, engine.ruleset)
     for rule in found:
         index = engine.index(rule.source)
         assert index is not None

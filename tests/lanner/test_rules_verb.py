@@ -157,9 +157,12 @@ def test_describe_as_json_has_the_shape_of_falco(capsys: Capture, good: str) -> 
     assert [rule["info"]["name"] for rule in one["rules"]] == ["Secret asked for"]
 
 
-def test_describe_an_unknown_rule(capsys: Capture, good: str) -> None:
-    assert status_of(["rules", "describe", "No such", "-r", good]) == 2
-    assert "no rule is called 'No such'" in capsys.readouterr().err
+@pytest.mark.parametrize("verb", ["describe", "show"])
+def test_an_unknown_rule_is_told_with_the_nearest_one(capsys: Capture, good: str, verb: str) -> None:
+    assert status_of(["rules", verb, "User mad", "-r", good]) == 2
+    assert capsys.readouterr().err == "lanner: no rule is called 'User mad'; did you mean 'User made'?\n"
+    assert status_of(["rules", verb, "No such", "-r", good]) == 2
+    assert "no rule is called 'No such'; lanner rules list shows their names" in capsys.readouterr().err
 
 
 @needs_shared
