@@ -71,6 +71,7 @@ class SqsOptions:
         access_pause: First pause after access was denied repeatedly; doubles.
         access_pause_max: Longest such pause.
         depth_interval: Time between two looks at how many messages the queue has; 0 never looks.
+        silence: Time without any message after which that is told, as a trail may have been stopped; 0 never tells.
         aws: How AWS is reached.
         objects: How objects are read.
         dedup: How repeats are recognised.
@@ -92,6 +93,7 @@ class SqsOptions:
     access_pause: float = 30.0
     access_pause_max: float = 600.0
     depth_interval: float = 60.0
+    silence: float = 3600.0
     aws: AwsOptions = field(default_factory=AwsOptions)
     objects: ObjectOptions = field(default_factory=ObjectOptions)
     dedup: DedupOptions = field(default_factory=DedupOptions)

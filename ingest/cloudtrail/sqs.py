@@ -39,7 +39,7 @@ class SqsSource:
     poison_dropped|released>``, ``poison:<reason>``, ``ignored:<reason>``, ``objects:<ok|damaged|skipped|duplicate|
     missing|denied|failed|too_large|read_again|key_as_written>``, ``events``, ``events_duplicate``,
     ``events_skipped:insight``, ``records_skipped:<reason>``, ``bytes``, ``batches_refused``, ``lease_lost``,
-    ``deletes_failed``, ``visibility_errors``, ``internal_errors``.
+    ``deletes_failed``, ``visibility_errors``, ``silences``, ``internal_errors``.
     """
 
     event_source = record.SOURCE
@@ -67,6 +67,8 @@ class SqsSource:
         self._handlers: set[asyncio.Task[None]] = set()
         self._helpers: set[asyncio.Task[None]] = set()
         self._depth: dict[str, float] = {}
+        self._heard = time.monotonic()
+        self._arrived = asyncio.Event()
 
     async def start(self) -> None:
         """Find the queue, check its settings and begin to poll. Raises SourceError when it cannot work."""
@@ -78,6 +80,8 @@ class SqsSource:
         self._helpers = {asyncio.create_task(self._heartbeat()), asyncio.create_task(self._deletes.run())}
         if self._options.depth_interval:
             self._helpers.add(asyncio.create_task(self._measure()))
+        if self._options.silence:
+            self._helpers.add(asyncio.create_task(self._listen()))
         self._pollers = {asyncio.create_task(self._poll()) for _ in range(self._options.pollers)}
         for poller in self._pollers:
             poller.add_done_callback(self._poller_ended)
@@ -96,6 +100,7 @@ class SqsSource:
         return {
             **self._depth,
             "oldest_message_held_seconds": max((now - held.sent for held in self._held if held.sent), default=0.0),
+            "last_message_age_seconds": time.monotonic() - self._heard,
             "messages_held": len(self._held),
             "memory_used_bytes": self._intake.budget.used,
         }
@@ -201,6 +206,8 @@ class SqsSource:
 
     def _take(self, held: Held) -> None:
         self.counters["messages:received"] += 1
+        self._heard = time.monotonic()
+        self._arrived.set()
         self._held.add(held)
         self._loading += 1
         task = asyncio.create_task(self._handle(held))
@@ -225,6 +232,24 @@ class SqsSource:
                 self._depth = {}
                 logger.debug("%s: its depth is not known: %s", self.name, aws.describe(error))
             await asyncio.sleep(self._options.depth_interval)
+
+    async def _listen(self) -> None:
+        """Tell when nothing has come for long: stopping the trail is what an intruder does first."""
+        while True:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(self._options.silence):
+                    await self._arrived.wait()
+            except TimeoutError:
+                if all(gate.closed for gate in self._gates):  # else it is told already why nothing comes
+                    await self._tell_of_silence()
+
+    async def _tell_of_silence(self) -> None:
+        self.counters["silences"] += 1
+        minutes = self._options.silence / 60
+        logger.warning("%s: no message for %.0f min; does the trail log, and announce its files?", self.name, minutes)
+        await self._arrived.wait()
+        logger.info("%s: messages come again", self.name)
 
     async def _heartbeat(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from ingest.aws import session
 from ingest.base import Batch, SourceError
 from ingest.cloudtrail import queue as queue_module
 from ingest.cloudtrail.options import AwsOptions, ObjectOptions, SqsOptions
@@ -663,3 +664,37 @@ async def test_the_depth_need_not_be_measured(aws: Aws, door: Proxy) -> None:
     async with running(through(door, aws.queue(), depth_interval=0)) as run:
         await run.until_count("polls", 3)
     assert door.count("GetQueueAttributes") == 1
+
+
+async def test_a_queue_that_falls_silent_is_told_once_and_so_is_its_end(
+    aws: Aws, door: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lanner.cloudtrail")
+    url = aws.queue()
+    async with running(through(door, url, silence=0.3)) as run:
+        await run.until_count("silences", 1)
+        await asyncio.sleep(0.5)
+        assert caplog.text.count("does the trail log, and announce its files?") == 1
+        assert run.source.health().gauges["last_message_age_seconds"] > 0.3
+        aws.send(url, trail_record(1))
+        await run.until(lambda: "messages come again" in caplog.text)
+        await run.until_count("silences", 2)
+    assert run.ids == [1]
+
+
+async def test_a_download_that_hangs_is_given_up_and_tried_again(
+    aws: Aws, door: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_READ_TIMEOUT", 1)
+    url = aws.queue()
+    store_and_announce(aws, url, 2)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    door.fault = answer_to("GET", lambda seen: hang(), times=2)
+    async with running(through(door, url)) as run:
+        await run.until_count("messages:deleted", 2)
+
+    assert run.ids == [0, 1]
+    assert run.source.counters["objects:failed"] == 2
