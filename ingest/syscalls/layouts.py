@@ -3,6 +3,8 @@ Layouts of host events: parameters, category and traits of every event a rule ca
 
 ``layout(name)`` is what a rule sees, ``entry_layout(name)`` what the five calls report on entry whose arguments another
 thread could change meanwhile. A layout is made from its line of the table when somebody asks for it.
+
+Source of the facts: Falco libs, driver/event_table.c.
 """
 
 import re
