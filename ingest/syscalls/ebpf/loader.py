@@ -49,7 +49,13 @@ STAGES = (
 _CALLS = {False: "on_sys_exit", True: "on_call_exit"}
 """The program that sees calls: all at one place, or at tracepoints of their own."""
 
-_NEEDS = {"NEEDS_COMM": ("->comm",), "NEEDS_UID": ("->uid",), "NEEDS_OPEN": ("->open_flags", "->mode")}
+_NEEDS = {
+    "NEEDS_COMM": ("->comm",),
+    "NEEDS_UID": ("->uid",),
+    "NEEDS_IDS": ("->tgid", "->tid"),
+    "NEEDS_OPEN": ("->open_flags", "->mode"),
+    "NEEDS_ARGUMENTS": ("->arg", "->open_flags", "->mode"),
+}
 """What the program finds out before it asks the predicates, by the words in them that make use of it."""
 
 _FIRST_PIDNS = 0xEFFFFFFC  # inode number of the first pid namespace (Linux: PROC_PID_INIT_INO)

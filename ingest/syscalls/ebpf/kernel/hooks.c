@@ -6,7 +6,7 @@
 /*
  * What predicates see of an event. What is not looked at is not found out (NEEDS_*, set by the words in the text of the
  * predicates). Of events that are no calls (births, new programs, ends) marks, ret, arg, open_flags, mode, path_len are
- * 0, but arg of births; the thread is the one that made the event, of new programs as it is afterwards.
+ * 0 (but arg of births is the call's); the thread is the one that made the event, of new programs as it is afterwards.
  */
 struct view {
     u32 nr;         /* of the 64-bit call, or a number of ours (numbers.py) */
@@ -104,7 +104,7 @@ static __always_inline int limited(u32 tgid, u64 now)
 
 /* ---- system calls ---- */
 
-static __always_inline void arguments(struct view *v, void *regs, u32 compat)
+static __always_inline void arguments(struct view *v, void *regs, u64 nr, u32 compat)
 {
     if (compat) {
         v->arg[0] = (u32)LOAD(u64, regs, 40);
@@ -113,6 +113,10 @@ static __always_inline void arguments(struct view *v, void *regs, u32 compat)
         v->arg[3] = (u32)LOAD(u64, regs, 104);
         v->arg[4] = (u32)LOAD(u64, regs, 112);
         v->arg[5] = (u32)LOAD(u64, regs, 32);
+        if (nr != 102) return;
+        u32 inner[6] = {}; /* of socketcall: they are in memory */
+        bpf_probe_read_user(inner, 24, (void *)v->arg[1]);
+        for (int i = 0; i < 6; i++) v->arg[i] = inner[i];
         return;
     }
     v->arg[0] = LOAD(u64, regs, 112);
@@ -126,9 +130,11 @@ static __always_inline void arguments(struct view *v, void *regs, u32 compat)
 /* Finds out about the thread what the predicates look at. */
 static __always_inline void complete(struct view *v, void *task)
 {
+#ifdef NEEDS_IDS
     u64 id = bpf_get_current_pid_tgid();
     v->tgid = id >> 32;
     v->tid = id;
+#endif
 #ifdef NEEDS_UID
     void *cred = LOAD(void *, task, OFF_TASK_CRED);
     v->uid = cred ? LOAD(u32, cred, OFF_CRED_EUID) : 0;
@@ -166,49 +172,49 @@ static __always_inline int call_ended(void *ctx, u64 nr, s64 ret)
     u32 number = nr;
     struct policy *policy = policies.lookup(&number);
     if (!policy || !policy->flags) return 0;
-    void *task = current_btf();
-    u32 compat = LOAD(u32, task, OFF_TASK_STATUS) & 2;
+    void *task = current_btf(), *regs = pt_regs_of(task);
+    u32 compat = 0;
     struct view v;
     v.marks = 0;
-    void *regs = pt_regs_of(task);
+#ifndef FAST /* calls of 32-bit programs are not seen at the calls' own tracepoints */
+    compat = LOAD(u32, task, OFF_TASK_STATUS) & 2;
+    if (compat && (nr == 59 || nr == 322)) compat = 0; /* a 64-bit program that became a 32-bit one */
     if (compat) {
-        if (nr == 59 || nr == 322) {
-            compat = 0; /* a 64-bit program that became a 32-bit one */
-        } else {
-            u32 index = nr;
-            if (nr == 102) index = 480 + ((u32)LOAD(u64, regs, 40) & 31);
-            u32 *to = compat_numbers.lookup(&index);
-            if (!to) return 0;
-            number = *to;
-            policy = policies.lookup(&number);
-            if (!policy) return 0;
-            v.marks = MARK_COMPAT;
-            ret = (s32)ret;
-        }
+        u32 index = nr;
+        if (nr == 102) index = 480 + ((u32)LOAD(u64, regs, 40) & 31);
+        u32 *to = compat_numbers.lookup(&index);
+        if (!to) return 0;
+        number = *to;
+        policy = policies.lookup(&number);
+        if (!policy) return 0;
+        v.marks = MARK_COMPAT;
+        ret = (s32)ret;
     }
+#endif
     u32 flags = policy->flags;
     if (other_generation(flags)) return 0;
     if ((flags & ENOUGH) && ret >= 0) return 0; /* success is told by a tracepoint */
     v.nr = number;
     v.ret = ret;
-    arguments(&v, regs, compat);
-    if (compat && nr == 102) {
-        u32 inner[6] = {};
-        bpf_probe_read_user(inner, 24, (void *)v.arg[1]);
-        for (int i = 0; i < 6; i++) v.arg[i] = inner[i];
-    }
-    complete(&v, task);
+    v.path = 0;
+    v.path_len = 0;
+#ifdef NEEDS_ARGUMENTS
+    arguments(&v, regs, nr, compat);
+#endif
 #ifdef NEEDS_OPEN
     open_flags(&v, flags);
 #endif
-    v.path = 0;
-    v.path_len = 0;
+    complete(&v, task);
     int want = (flags & WANTED) && wanted_early(&v);
     if (!want && !(flags & STATE)) return 0;
-    if (own_process(v.tgid)) {
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    if (own_process(tgid)) {
         count(COUNT_OWN);
         return 0;
     }
+#ifndef NEEDS_ARGUMENTS
+    arguments(&v, regs, nr, compat);
+#endif
     struct scratch *s = space();
     if (!s || taken((u64)task)) return 0;
     begin(s, (u64)task, KIND_SYSCALL, number, ret, flags);
@@ -225,7 +231,7 @@ static __always_inline int call_ended(void *ctx, u64 nr, s64 ret)
     if (want) want = wanted(&v);
     if (!want && !(flags & STATE)) return 0;
     if (want) s->h.marks |= MARK_WANTED;
-    if (!(flags & PRIORITY) && limited(v.tgid, bpf_ktime_get_boot_ns())) return 0;
+    if (!(flags & PRIORITY) && limited(tgid, bpf_ktime_get_boot_ns())) return 0;
     __builtin_memcpy(s->h.arg, v.arg, sizeof v.arg);
     __builtin_memcpy(s->kind, policy->kind, 6);
     s->struct_size = policy->size;
@@ -314,7 +320,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
     u32 number = LOAD(u64, pt_regs_of(current_btf()), 120) == 322 ? 322 : 59;
     struct view v = {};
     u32 flags = admitted(s, &v, number);
-    if (!flags || own_process(v.tgid)) return 0;
+    if (!flags || own_process(bpf_get_current_pid_tgid() >> 32)) return 0;
     begin(s, task, KIND_EXEC, number, 0, flags);
     if (flags >> 31) s->h.marks = MARK_WANTED;
     u8 *p = room(s, TAG_EXEC, 0);
@@ -380,13 +386,13 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
         number = to ? *to : 56;
     }
     if (number != 56 && number != 57 && number != 58 && number != 435) number = 56;
-    arguments(&v, regs, compat);
+    arguments(&v, regs, number, compat);
     u64 clone_flags = v.arg[0];
     if (number == 435) bpf_probe_read_user(&clone_flags, 8, (void *)v.arg[0]);
     if (number == 57) clone_flags = 17;
     if (number == 58) clone_flags = 0x4111;
     u32 flags = admitted(s, &v, number);
-    if (!flags || own_process(v.tgid)) return 0;
+    if (!flags || own_process(bpf_get_current_pid_tgid() >> 32)) return 0;
     if ((clone_flags & 0x10000) && !(flags >> 31)) return 0; /* a thread changes nothing that is kept */
     begin(s, task, KIND_FORK, number, 0, flags);
     if (flags >> 31) s->h.marks = MARK_WANTED;
@@ -428,8 +434,9 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
     u64 task = ctx->args[0], signal = rd64(task + OFF_TASK_SIGNAL);
     struct view v = {};
     u32 flags = admitted(s, &v, NR_EXIT);
-    if (!flags || own_process(v.tgid)) return 0;
-    if (v.tid != v.tgid && rd32(signal + OFF_SIGNAL_LIVE)) return 0;
+    if (!flags || own_process(bpf_get_current_pid_tgid() >> 32)) return 0;
+    u64 id = bpf_get_current_pid_tgid();
+    if ((u32)id != id >> 32 && rd32(signal + OFF_SIGNAL_LIVE)) return 0;
     begin(s, task, KIND_EXIT, NR_EXIT, 0, flags);
     if (flags >> 31) s->h.marks = MARK_WANTED;
     s->h.arg[0] = rd32(task + OFF_TASK_EXIT_CODE);
@@ -448,7 +455,7 @@ int on_rename(struct bpf_raw_tracepoint_args *ctx)
     if (nr == 59 || nr == 322 || !rd64(task + OFF_TASK_MM)) return 0;
     struct view v = {};
     u32 flags = admitted(s, &v, NR_RENAME);
-    if (!flags || own_process(v.tgid)) return 0;
+    if (!flags || own_process(bpf_get_current_pid_tgid() >> 32)) return 0;
     begin(s, task, KIND_RENAME, NR_RENAME, 0, flags);
     s->h.arg[0] = rd32(task + OFF_TASK_PID);
     u8 *p = room(s, TAG_NAME, 0);
