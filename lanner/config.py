@@ -95,6 +95,46 @@ class FileOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class WebserverConfig:
+    """
+    Health, versions and metrics by HTTP.
+
+    Attributes:
+        enabled: Whether they are served.
+        listen_address: Address to listen on; 0.0.0.0 for all.
+        listen_port: Port to listen on; with workers the second one has the port after it, and so on.
+        k8s_healthz_endpoint: Path that answers as long as the process lives.
+        prometheus_metrics_enabled: Whether /metrics is served.
+        ssl_enabled: Whether TLS is spoken.
+        ssl_certificate: Certificate and key in one file, PEM; read again when it changes.
+        token: What clients must send as "Authorization: Bearer" for /metrics and /versions; "" asks for none.
+        threadiness: Has no effect.
+    """
+
+    enabled: bool = False
+    listen_address: str = "127.0.0.1"
+    listen_port: int = 8765
+    k8s_healthz_endpoint: str = "/healthz"
+    prometheus_metrics_enabled: bool = True
+    ssl_enabled: bool = False
+    ssl_certificate: str = "/etc/lanner/lanner.pem"
+    token: str = ""
+    threadiness: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """
+    What metrics tell.
+
+    Attributes:
+        falco_compat: Whether metrics have Falco's names too, for dashboards that exist.
+    """
+
+    falco_compat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxConfig:
     """
     Where alerts are kept until every output has taken them.
@@ -146,6 +186,10 @@ class Config:
         enrichment: Labels and owners from a Kubernetes API server, for the fields k8smeta.* and for alerts.
         plugins: Falco's list of plugins: cloudtrail and k8saudit become the sources that do the same.
         load_plugins: Names of the plugins to load, in order; without it all are.
+        on_source_failure: Whether a source that fails is started again, later each time, or ends the service.
+        watch_config_files: Whether rules and configuration are loaded anew when their files change, as on SIGHUP.
+        webserver: Health, versions and metrics by HTTP.
+        metrics: What metrics tell.
         shutdown_grace: Seconds that sources and outputs have for what is begun when the service stops.
     """
 
@@ -177,6 +221,10 @@ class Config:
     enrichment: EnrichmentOptions = field(default_factory=EnrichmentOptions)
     plugins: tuple[PluginConfig, ...] = ()
     load_plugins: tuple[str, ...] | None = None
+    on_source_failure: Literal["restart", "exit"] = "restart"
+    watch_config_files: bool = True
+    webserver: WebserverConfig = field(default_factory=WebserverConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     shutdown_grace: float = 25.0
 
     @property

@@ -36,6 +36,9 @@ class Custody(Protocol):
     async def take(self, alerts: Sequence[Alert]) -> None:
         """Return when the alerts are safe; raise when they are not."""
 
+    def waiting(self) -> dict[str, int]:
+        """Return how many alerts each output has not taken yet."""
+
     async def close(self, grace: float) -> int:
         """Deliver what is held for ``grace`` seconds at most, stop, and return how many alerts are left."""
 
@@ -63,6 +66,10 @@ class Direct:
         for result in results:
             if result:
                 raise result
+
+    def waiting(self) -> dict[str, int]:
+        """Nothing waits."""
+        return {output.name: 0 for output in self._outputs}
 
     async def close(self, grace: float) -> int:
         """Do nothing: nothing is held."""
@@ -152,6 +159,10 @@ class Durable:
         self._takers.append((alerts, done))
         self._asked.set()
         await done
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many alerts each output has not taken yet."""
+        return {feed.output.name: feed.left for feed in self._feeds}
 
     async def close(self, grace: float) -> int:
         """Let every output take what is held, for ``grace`` seconds at most; the rest stays for the next start."""

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from engine.alert import Alert
 from engine.event import Event, Receipt
-from ingest.base import Batch, Source
+from ingest.base import Batch, Sifted, Source
 from lanner.custody import Custody
 from lanner.detect import Detector, by_source
 
@@ -27,10 +27,14 @@ class Pipeline:
 
     Attributes:
         counters: ``batches:<acked|nacked>``, ``ack_errors``.
+        lag: Seconds from the last event of the last batch until it was evaluated, by source.
+        busy: Seconds spent on evaluating, by source.
     """
 
     def __init__(self, detector: Detector, custody: Custody) -> None:
         self.counters: Counter[str] = Counter()
+        self.lag: dict[str, float] = {}
+        self.busy: defaultdict[str, float] = defaultdict(float)
         self._detector = detector
         self._custody = custody
         self._given_back: Counter[str] = Counter()
@@ -63,7 +67,9 @@ class Pipeline:
             _stamp(batch.events)
             for start in range(0, number, _SLICE):
                 part = batch.events if number <= _SLICE else batch.events[start : start + _SLICE]
+                began = time.perf_counter()
                 alerts += self._detector.alerts(part)
+                self.busy[name] += time.perf_counter() - began
                 if start + _SLICE < number:
                     await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -72,6 +78,8 @@ class Pipeline:
         except Exception as error:
             await self._fail(batch, name, error)
             return []
+        if number and not isinstance(batch.events, Sifted):
+            self.lag[name] = time.time() - batch.events[-1].time_ns / 1e9
         if batch.independent:
             batch.events = ()
         if not alerts:

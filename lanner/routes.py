@@ -1,7 +1,7 @@
 """Which alerts an output gets: those of its priority and more, and what routes send it."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -18,7 +18,7 @@ class Match:
     """A condition over alerts, as written and as a function."""
 
     text: str
-    holds: AlertTest
+    holds: AlertTest = field(compare=False, repr=False)
 
     @classmethod
     def from_node(cls, reader: Reader, node: yaml.Node, path: str) -> "Match | None":

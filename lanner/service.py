@@ -15,14 +15,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.evaluate import Engine
 from engine.load import LoadOptions
+from engine.priority import Priority
 from engine.ruleset import RuleSet
 from engine.selection import Selection
-from ingest.base import FollowsRules, Source, SourceError
 from ingest.k8saudit.record import SOURCE as K8S_AUDIT
 from ingest.k8saudit.requests import request_of
 from lanner import rulefiles
@@ -33,16 +33,20 @@ from lanner.detect import Detector, Tally
 from lanner.enrichment import alert_fields, watching
 from lanner.errors import Exit
 from lanner.hostname import hostname
+from lanner.internal import internal_alert
+from lanner.live import Live
 from lanner.outbox import Outbox
 from lanner.outputs.base import Output
 from lanner.outputs.leaving import leaving
 from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
+from lanner.reload import Load, Loaded, Reloader
 from lanner.repeats import Repeats
-from lanner.sources import SourceStartError
 from lanner.spooling import with_spools
 from lanner.statedir import state_directory
 from lanner.summary import counted
+from lanner.supervision import Kept, Tell
+from lanner.webserver import serving
 
 _log = logging.getLogger("lanner.service")
 
@@ -58,22 +62,51 @@ def load_ruleset(config: Config, more: Sequence[Selection] = ()) -> RuleSet:
     return rulefiles.load(config.rules_files, build_catalog(hostname(), config.static_fields), options)
 
 
-def make_sources(config: Config) -> list[Source]:
-    """Return the configured sources, not started yet. Raises SourceStartError."""
-    return [source.open() for source in with_spools(config).sources]
+def make_sources(config: Config, tell: Tell) -> list[Kept]:
+    """Return the configured sources, not started yet; failures are told of. Raises SourceStartError."""
+    return [Kept(source, config.on_source_failure == "restart", tell) for source in with_spools(config).sources]
 
 
-async def serve(config: Config, ruleset: RuleSet) -> tuple[Exit, Tally]:
-    """Run until a signal, the end of all sources or the failure of one; return how it ended and what was found."""
-    counters: Counter[str] = Counter()
+async def serve(loaded: Loaded, load: Load, number: int = 1) -> tuple[Exit, Tally]:
+    """
+    Run until a signal, the end of all sources or what ends the service; return how it ended and what was found.
+
+    Args:
+        loaded: Configuration and rules.
+        load: Loads them anew, when they are to change.
+        number: Of the process among the workers.
+    """
+    config, counters = loaded.config, Counter[str]()
     repeats = Repeats({K8S_AUDIT: request_of}) if config.collapse_repeats else None
-    detector = Detector(Engine(ruleset, config.rule_matching), hostname(), repeats)
+    detector = Detector(Engine(loaded.ruleset, config.rule_matching), hostname(), repeats)
     _spare_collector()
     stopping, grace = asyncio.Event(), _Grace(config.shutdown_grace)
     with _signals(stopping):
         async with _custody(config, counters, grace) as custody, watching(config.enrichment):
-            status = await _run_sources(config, ruleset, Pipeline(detector, custody), custody, stopping, grace)
+            pipeline = Pipeline(detector, custody)
+            sources = make_sources(config, _teller(custody))
+            reloader = Reloader(loaded, load, detector, sources, custody)
+            live = Live(reloader, detector, pipeline, custody, sources, counters)
+            async with serving(_shared_port(config, number), live):
+                status = await _run_sources(live, stopping, grace)
     return status, detector.tally
+
+
+def _teller(custody: Custody) -> Tell:
+    """Return what makes alerts of sources that failed."""
+
+    async def tell(name: str, why: str) -> None:
+        message = f"Source {name} failed and is started again: {why}"
+        with contextlib.suppress(Exception):
+            await custody.take([internal_alert("source failed", Priority.ERROR, message, {"source.name": name})])
+
+    return tell
+
+
+def _shared_port(config: Config, number: int) -> Config:
+    """Give each worker a port of its own for metrics: Prometheus asks every process."""
+    port = config.webserver.listen_port
+    return replace(config, webserver=replace(config.webserver, listen_port=port + number - 1 if port else 0))
 
 
 def _spare_collector() -> None:
@@ -124,27 +157,27 @@ def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[s
     return Durable(outbox, outputs, counters)
 
 
-async def _run_sources(
-    config: Config, ruleset: RuleSet, pipeline: Pipeline, custody: Custody, stopping: asyncio.Event, grace: _Grace
-) -> Exit:
-    sources = make_sources(config)
-    for configured in config.sources:
+async def _run_sources(live: Live, stopping: asyncio.Event, grace: _Grace) -> Exit:
+    loaded, custody = live.reloader.loaded, live.custody
+    for configured in loaded.config.sources:
         for note in configured.notes:
             _log.info("source %s: %s", configured.name, note)
-    started: list[Source] = []
+    started: list[Kept] = []
     consumers: list[asyncio.Task[None]] = []
-    try:
-        for source in sources:
-            await _start(source, ruleset)
-            started.append(source)
-        consumers = [asyncio.create_task(pipeline.consume(source), name=source.name) for source in sources]
-        _log.info("running: %s", ", ".join(source.name for source in sources))
-        await _until_end(consumers, custody, stopping)
-    finally:
-        grace.begin()
-        await _stop(started, consumers, grace)
-        for name, counters in (*((source.name, source.counters) for source in started), ("batches", pipeline.counters)):
-            _log.info("%s: %s", name, ", ".join(f"{what} {count}" for what, count in sorted(counters.items())) or "-")
+    with _reloading(live.reloader):
+        try:
+            for source in live.sources:
+                await source.start(loaded.ruleset)
+                started.append(source)
+            consumers = [asyncio.create_task(source.run(live.pipeline), name=source.name) for source in live.sources]
+            _log.info("running: %s", ", ".join(source.name for source in live.sources))
+            await _until_end(consumers, custody, stopping)
+        finally:
+            grace.begin()
+            await _stop(started, consumers, grace)
+            for name, counters in (*((source.name, source.counters) for source in started), _batches(live)):
+                counted = ", ".join(f"{what} {count}" for what, count in sorted(counters.items()))
+                _log.info("%s: %s", name, counted or "-")
     if _failed(consumers):
         return Exit.SOURCE
     if custody.closed.is_set():
@@ -153,13 +186,30 @@ async def _run_sources(
     return Exit.OK
 
 
-async def _start(source: Source, ruleset: RuleSet) -> None:
+def _batches(live: Live) -> tuple[str, Counter[str]]:
+    return "batches", live.pipeline.counters
+
+
+@contextlib.contextmanager
+def _reloading(reloader: Reloader) -> Iterator[None]:
+    """Change the rules on SIGHUP, and when their files change if that is wanted."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[object]] = set()
+
+    def begin() -> None:
+        task = loop.create_task(reloader.reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+    if reloader.loaded.config.watch_config_files:
+        tasks.add(loop.create_task(reloader.watch()))
     try:
-        if isinstance(source, FollowsRules):
-            await source.follow(ruleset)
-        await source.start()
-    except SourceError as error:
-        raise SourceStartError(f"source {source.name}: {error}") from None
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in tasks:
+            task.cancel()
 
 
 async def _until_end(consumers: Sequence["asyncio.Task[None]"], custody: Custody, stopping: asyncio.Event) -> None:
@@ -176,7 +226,7 @@ async def _until_end(consumers: Sequence["asyncio.Task[None]"], custody: Custody
             end.cancel()
 
 
-async def _stop(sources: Sequence[Source], consumers: Sequence["asyncio.Task[None]"], grace: _Grace) -> None:
+async def _stop(sources: Sequence[Kept], consumers: Sequence["asyncio.Task[None]"], grace: _Grace) -> None:
     """Stop all sources; what they have begun is still evaluated and settled meanwhile."""
     seconds = grace.left(_SOURCES_SHARE)
     for result in await asyncio.gather(*(source.stop(seconds) for source in sources), return_exceptions=True):

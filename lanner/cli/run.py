@@ -20,7 +20,8 @@ Run the service: take events from the configured sources, evaluate the rules, de
 
 The configuration is a YAML file: that of -c, else of LANNER_CONFIG, else /etc/lanner/lanner.yaml. SIGTERM and SIGINT
 (Ctrl-C) end the service in order: no more is taken in, what is begun is finished, alerts are delivered; a second signal
-ends it at once. An input is acknowledged only when its alerts are safe, so a crash repeats events and loses none.
+ends it at once. SIGHUP, or a change of their files, loads rules anew; rules that are wrong change nothing. An input is
+acknowledged only when its alerts are safe, so a crash repeats events and loses none.
 
 \b
 Examples:
@@ -85,31 +86,36 @@ def start(
     import dataclasses
 
     from lanner import config, logs, service, workers
+    from lanner.reload import Loaded
     from lanner.summary import tally_lines
     from lanner.terminal import wants_colour
 
-    read = config.load_all(path, overrides)
-    loaded = read.config
-    if rules:
-        loaded = dataclasses.replace(loaded, rules_files=rules)
-    ruleset = service.load_ruleset(loaded, selected(**chosen))
+    def load() -> Loaded:
+        read = config.load_all(path, overrides)
+        made = dataclasses.replace(read.config, rules_files=rules) if rules else read.config
+        for note in read.notes:
+            _log.warning("%s", note)
+        names = tuple(name for name, _ in read.files)
+        return Loaded(made, service.load_ruleset(made, selected(**chosen)), names)
+
     logs.set_up()
-    for note in read.notes:
-        _log.warning("%s", note)
+    loaded = load()
     if dry_run:
-        _tell(loaded, ruleset)
+        _tell(loaded.config, loaded.ruleset)
         return Exit.OK
 
-    def work(config: "Config") -> Exit:
-        status, tally = asyncio.run(service.serve(config, ruleset))
+    def work(number: int) -> Exit:
+        mine = loaded.config if loaded.config.workers == 1 else workers.share(loaded.config, number)
+        status, tally = asyncio.run(service.serve(dataclasses.replace(loaded, config=mine), load, number))
         for line in tally_lines(tally, wants_colour(sys.stderr)):
             click.echo(line, err=True, color=True)
         return status
 
-    if loaded.workers == 1:
-        return work(loaded)
-    shares = [workers.share(loaded, number) for number in range(1, loaded.workers + 1)]
-    return workers.supervise(loaded.workers, lambda number: work(shares[number - 1]))
+    if loaded.config.workers == 1:
+        return work(1)
+    for number in range(1, loaded.config.workers + 1):
+        workers.share(loaded.config, number)
+    return workers.supervise(loaded.config.workers, work)
 
 
 def _instead(files: tuple[str, ...]) -> tuple[str, ...]:
@@ -120,9 +126,8 @@ def _instead(files: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _tell(config: "Config", ruleset: "RuleSet") -> None:
-    from lanner import service
-
-    sources = service.make_sources(config)
+    for source in config.sources:
+        source.open()
     click.echo(f"rules:   {len(ruleset.enabled)} enabled of {len(ruleset.rules)}")
-    click.echo(f"sources: {', '.join(source.name for source in sources)}")
+    click.echo(f"sources: {', '.join(source.name for source in config.sources)}")
     click.echo(f"outputs: {', '.join(config.output_names)}")
