@@ -123,7 +123,7 @@ setpgid .. !
 capset .s 24 !
 seccomp ... !
 bpf ... R !
-fsconfig f.t.. !
+fsconfig f.tt. !
 init_module o.t !
 finit_module ft. !
 delete_module t. !
