@@ -560,8 +560,8 @@ ODD: FieldTable = table(
     ],
     discriminators=("odd.name", "odd.deep"),
 )
-NESTED = replace(ODD, source="nested", discriminators=("odd.deep", "odd.deeper", "odd.name"))
-ODD_CATALOG = FieldCatalog({"odd": ODD, "nested": NESTED})
+INNER = replace(ODD, source="nested", discriminators=("odd.deep", "odd.deeper", "odd.name"))
+ODD_CATALOG = FieldCatalog({"odd": ODD, "nested": INNER})
 
 _json = st.recursive(
     st.none() | st.booleans() | st.sampled_from((0, 1, 1.0, -0.0, 1.5, "", "a", "b", "1", "true", "é", 2**63)),
