@@ -298,7 +298,7 @@ class ThreadTable:
         main = self._threads.get(call.seen.pid) if call.seen is not None and call.seen.pid != call.tid else None
         if call.seen is None or main is None or main.exited_ns:
             return self._found(call.tid, call.time_ns)
-        new = changed(main, call.time_ns, tid=call.tid, start_ns=call.seen.start_ns, vtid=UNKNOWN)
+        new = changed(main, call.time_ns, tid=call.tid, start_ns=call.seen.start_ns, vtid=call.seen.vtid)
         new.previous = None
         return self.put(new)
 
