@@ -90,14 +90,13 @@ class _ReferenceKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Outline(msgspec.Struct, gc=False):
-    """What ``_Head`` has, in a form that takes less to make."""
+    """What makes an event usable, and what ``_Head`` has of it, in a form that takes less to make."""
 
     kind: Literal["Event"]
     apiVersion: Literal["audit.k8s.io/v1"]  # noqa: N815 - as the API spells it
-    auditID: str  # noqa: N815
     stageTimestamp: datetime  # noqa: N815
-    stage: str | None = None
-    verb: str | None = None
+    verb: str
+    stage: Literal["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"]
     user: _UserKey | None = None
     objectRef: _ReferenceKey | None = None  # noqa: N815
 
@@ -108,7 +107,7 @@ class _Outlines(msgspec.Struct, gc=False):
     items: list[_Outline]
 
 
-_Key = tuple[str | None, str | None, _UserKey | None, _ReferenceKey | None]
+_Key = tuple[str, str, _UserKey | None, _ReferenceKey | None]
 
 _lists = msgspec.json.Decoder(_List)
 _outlines = msgspec.json.Decoder(_Outlines)

@@ -144,7 +144,7 @@ def test_other_rules_are_asked_anew(rules: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "odd",
     [
-        {"auditID": 5},
+        {"stage": "Dress rehearsal"},
         {"stageTimestamp": "soon"},
         {"stageTimestamp": "1960-01-01T00:00:00Z"},
         {"kind": "Pod"},
