@@ -10,6 +10,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from ingest.kubernetes.cluster import HERE
 from lanner import __version__
 from lanner.live import Live
 
@@ -52,6 +53,8 @@ class _Service(Collector):
         yield from self._sources()
         yield _counted("lanner_batches", "Batches settled.", ("result",), _plain(live.pipeline.counters))
         yield from _outputs(live)
+        if live.reloader.loaded.config.enrichment.enabled:
+            yield from _enrichment()
 
     def _rules(self) -> Iterator[Family]:
         live, reloader = self._live, self._live.reloader
@@ -114,6 +117,17 @@ def _outputs(live: Live) -> Iterator[Family]:
     for output, count in live.custody.waiting().items():
         waiting.add_metric((output,), count)
     yield from (alerts, failures, waiting)
+
+
+def _enrichment() -> Iterator[Family]:
+    objects = GaugeMetricFamily("lanner_enrichment_objects", "Objects of the cluster that are known.", labels=("kind",))
+    for kind, store in HERE.stores.items():
+        objects.add_metric((kind,), len(store))
+    counts = CounterMetricFamily("lanner_enrichment", "What the watches of the cluster count.", labels=("kind", "what"))
+    for name, count in sorted(HERE.counters.items()):
+        kind, _, what = name.partition(":")
+        counts.add_metric((kind, what), count)
+    yield from (objects, counts)
 
 
 class _FalcoNames(Collector):

@@ -7,9 +7,9 @@ one dict, and what it finds is never changed. Deleted objects stay for some minu
 
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
-from typing import Generic, TypeVar
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 from ingest.kubernetes.objects import Object, Owner, Pod, Service
 
@@ -162,10 +162,12 @@ class Cluster:
 
     Attributes:
         name: As audit events of it name it; "" when they name none.
+        counters: What its watches count, ``<kind>:<what>``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = ""
+        self.counters: Counter[str] = Counter()
         self.pods = Pods(clock)
         self.services = Services(clock)
         self.namespaces: Store[Object] = Store(clock)
@@ -174,6 +176,20 @@ class Cluster:
         self.replica_sets: Store[Object] = Store(clock)
         self.deployments: Store[Object] = Store(clock)
         self.replication_controllers: Store[Object] = Store(clock)
+
+    @property
+    def stores(self) -> Mapping[str, Store[Any]]:
+        """The stores by the names that RBAC has for their kinds."""
+        return {
+            "pods": self.pods,
+            "namespaces": self.namespaces,
+            "nodes": self.nodes,
+            "serviceaccounts": self.service_accounts,
+            "replicasets": self.replica_sets,
+            "deployments": self.deployments,
+            "replicationcontrollers": self.replication_controllers,
+            "services": self.services,
+        }
 
     def owner(self, found: Object) -> Owner | None:
         """Return what stands behind an object: its controller, or that controller's own, as a deployment's."""

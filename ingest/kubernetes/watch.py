@@ -4,11 +4,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter
 from typing import Any
 
 from ingest.kubernetes.client import LISTINGS, Door, Refused, Unreachable, configuration
-from ingest.kubernetes.cluster import Cluster, Store
+from ingest.kubernetes.cluster import Cluster
 from ingest.kubernetes.objects import read_object, read_pod, read_service
 from ingest.kubernetes.options import KINDS, EnrichmentOptions
 from ingest.kubernetes.reflector import Read, Reflector
@@ -23,12 +22,12 @@ class ClusterWatch:
     Fills a cluster.
 
     Attributes:
-        counters: As the reflectors count, and ``objects:<kind>`` and ``left_out:<kind>`` once it is stopped.
+        counters: As the reflectors count, and ``<kind>:objects`` and ``<kind>:left_out`` once it is stopped.
     """
 
     def __init__(self, options: EnrichmentOptions, cluster: Cluster, first_pause: float = 1.0) -> None:
         check(options)
-        self.counters: Counter[str] = Counter()
+        self.counters = cluster.counters
         self._options = options
         self._cluster = cluster
         self._first_pause = first_pause
@@ -64,9 +63,9 @@ class ClusterWatch:
         """End all watches."""
         for reflector in self._reflectors:
             reflector.stop()
-            self.counters[f"objects:{reflector.kind}"] = len(reflector.store)
+            self.counters[f"{reflector.kind}:objects"] = len(reflector.store)
             if reflector.store.left_out:
-                self.counters[f"left_out:{reflector.kind}"] = reflector.store.left_out
+                self.counters[f"{reflector.kind}:left_out"] = reflector.store.left_out
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
@@ -75,7 +74,7 @@ class ClusterWatch:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _reflector(self, kind: str, configured: Any) -> Reflector:
-        store, read = _store(self._cluster, kind)
+        store, read = self._cluster.stores[kind], _READ.get(kind, read_object)
         selector = f"spec.nodeName={self._options.node}" if kind == "pods" and self._options.node else ""
         return Reflector(
             kind,
@@ -96,18 +95,7 @@ def check(options: EnrichmentOptions) -> None:
         raise ValueError(f"kinds: {unknown[0]!r} cannot be watched; known are {', '.join(KINDS)}")
 
 
-def _store(cluster: Cluster, kind: str) -> tuple[Store[Any], Read]:
-    stores: dict[str, tuple[Store[Any], Read]] = {
-        "pods": (cluster.pods, read_pod),
-        "namespaces": (cluster.namespaces, read_object),
-        "nodes": (cluster.nodes, read_object),
-        "serviceaccounts": (cluster.service_accounts, read_object),
-        "replicasets": (cluster.replica_sets, read_object),
-        "deployments": (cluster.deployments, read_object),
-        "replicationcontrollers": (cluster.replication_controllers, read_object),
-        "services": (cluster.services, read_service),
-    }
-    return stores[kind]
+_READ: dict[str, Read] = {"pods": read_pod, "services": read_service}
 
 
 class _Trouble:

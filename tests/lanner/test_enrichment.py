@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ pytest.importorskip("kubernetes", reason="the package kubernetes is not installe
 
 from tests.ingest.kubernetes.apiserver import ApiServer, fill, kubeconfig, pod, thing
 from tests.lanner.support import ROOT, audit_event, environment, lanner
-from tests.lanner.test_service import Running
+from tests.lanner.test_service import Running, free_port
 
 RULES = """
 - rule: Into a privileged pod
@@ -84,7 +85,24 @@ def test_alerts_have_labels_and_owner_and_rules_can_ask_for_them(tmp_path: Path)
     assert {**known, "k8smeta.ns.labels": namespace}.items() <= alerts[0]["output_fields"].items()
     unknown = dict.fromkeys(known)
     assert {**unknown, "k8smeta.ns.labels": namespace}.items() <= alerts[3]["output_fields"].items()
-    assert "objects:pods 2" in running.log.read_text()
+    assert "pods:objects 2" in running.log.read_text()
+
+
+def test_metrics_tell_what_is_known(tmp_path: Path) -> None:
+    port = free_port()
+    with ApiServer().serving() as server:
+        fill(server)
+        running = Running(
+            tmp_path,
+            enrichment={"enabled": True, "kubeconfig": kubeconfig(tmp_path, server), "kinds": ["pods", "nodes"]},
+            webserver={"enabled": True, "listen_port": port},
+        )
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        assert running.end() == 0
+    assert 'lanner_enrichment_objects{kind="pods"} 1.0' in text
+    assert 'lanner_enrichment_objects{kind="services"} 0.0' in text
+    assert 'lanner_enrichment_total{kind="nodes",what="lists"} 1.0' in text
 
 
 def test_without_an_api_server_the_service_runs_and_says_so_once(tmp_path: Path) -> None:
