@@ -11,7 +11,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Protocol
 
-from ingest.syscalls.call import UNKNOWN, Address, Call, Descriptor, Seen, Thread
+from ingest.syscalls.call import Address, Call, Descriptor, Seen, Thread
 from ingest.syscalls.containers import Containers, identify
 from ingest.syscalls.domains import Domains
 from ingest.syscalls.interfaces import Interfaces
