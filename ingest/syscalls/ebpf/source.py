@@ -27,6 +27,7 @@ log = logging.getLogger("lanner.syscalls")
 _LONGEST_WAIT = 0.04
 _MOST_TOGETHER = 500
 _COUNT_EVERY = 1.0
+_TELL_EVERY = 30.0
 _CHANGES = (frozenset(HANDLERS) | BIRTHS | {"task_rename"}) - {"mmap", "mmap2", "munmap", "brk"}
 
 
@@ -52,7 +53,7 @@ def default_numbers() -> frozenset[int]:
 
 class HostSource:
     """
-    Live host events as a source.
+    Live host events as a source; among them ``drop``, at most every 30 seconds, when the kernel had no room for some.
 
     Attributes:
         name: Instance name.
@@ -93,7 +94,8 @@ class HostSource:
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._counted = 0.0
-        self._lost_at = 0.0
+        self._lost_at = -_TELL_EVERY
+        self._told = (0, 0)
 
     async def start(self) -> None:
         """Load and attach. Raises SourceError with the reason when eBPF is not possible here."""
@@ -142,7 +144,8 @@ class HostSource:
                         await asyncio.sleep(0)
                 else:
                     await self._wait(self.driver)
-                self._count(self.driver)
+                if self._count(self.driver):
+                    yield Batch([self._loss()], independent=True)
         finally:
             self.driver.close()
             self._stopped.set()
@@ -189,17 +192,29 @@ class HostSource:
             timer.cancel()
             loop.remove_reader(driver.fd)
 
-    def _count(self, driver: Driver) -> None:
+    def _count(self, driver: Driver) -> bool:
+        """Read the kernel's counters now and then; tell whether a loss is to be told of."""
         now = time.monotonic()
         if now - self._counted < _COUNT_EVERY:
-            return
+            return False
         self._counted = now
-        before = self._dropped()
         self.counters.update(driver.counts() - self.counters)
         for opcode, count in driver.io_uring().items():
             self.counters[f"io_uring:{opcode}"] = count
-        if self._dropped() > before:
+        if self._dropped() > self._told[0] and now - self._lost_at >= _TELL_EVERY:
             self._lost_at = now
+            return True
+        return False
+
+    def _loss(self) -> Event:
+        """Return the event ``drop``: what share of the events since the last one of its kind was lost, in percent."""
+        lost, sent = self._dropped(), self.counters["sent:priority"] + self.counters["sent:bulk"]
+        more, whole = lost - self._told[0], lost + sent - sum(self._told)
+        self._told = (lost, sent)
+        log.warning("%s: the kernel had no room for %d of %d events", self.name, more, whole)
+        call = Call("drop", (max(1, more * 100 // whole),), time.time_ns(), 0)
+        call.table = self.state.table
+        return host_event(call)
 
     def _dropped(self) -> int:
         return self.counters["dropped:priority"] + self.counters["dropped:bulk"]
@@ -218,6 +233,6 @@ class HostSource:
         """Say whether events are taken, and whether some were lost in the last minute."""
         if self.driver is None or self._stopped.is_set():
             return Health(False, "no host events are taken")
-        if self._lost_at and time.monotonic() - self._lost_at < 60:
+        if self._dropped() and time.monotonic() - self._lost_at < 60:
             return Health(True, f"the kernel had no room for events, {self._dropped()} were lost since the start")
         return Health()

@@ -74,6 +74,24 @@ async def test_other_rules_are_loaded_while_events_come(tmp_path: Path) -> None:
     await source.stop(1)
 
 
+@pytest.mark.ebpf
+@needs_ebpf[1]
+async def test_losses_are_an_event_a_counter_and_a_note_on_health() -> None:
+    source = HostSource(State(), OPENS, DriverOptions(mode="full", bulk_bytes=4096))
+    await source.start()
+    program = "import os\nfor _ in range(2000): os.close(os.open('/', 0))"
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True)
+    async with asyncio.timeout(10):
+        async for batch in source.batches():
+            lost = [event.record for event in batch.events if event.record.name == "drop"]
+            if lost:
+                break
+    assert 1 <= lost[0].params[0] <= 100
+    assert source.counters["dropped:bulk"] > 1000
+    assert "were lost since the start" in source.health().detail
+    await source.stop(1)
+
+
 async def test_where_there_is_no_ebpf_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.syscalls.ebpf.source.reasons", lambda: ["this is a toaster", "it is off"])
     with pytest.raises(SourceError, match=r"^this is a toaster; it is off$"):
