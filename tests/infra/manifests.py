@@ -8,7 +8,7 @@ import yaml
 
 Manifest = dict[str, Any]
 
-FOREIGN = {"cert-manager.io/v1"}
+FOREIGN = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
 """API versions of others, whose types the client does not have."""
 
 

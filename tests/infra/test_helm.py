@@ -43,6 +43,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "node port": {**CERTIFICATE, "service": {"type": "NodePort", "nodePort": 30007}},
     "tokens": {**CERTIFICATE, "tokens": [TOKEN]},
     "enrichment": {**CERTIFICATE, "clusterName": "prod", "enrichment": {"enabled": True, "labels": ["app"]}},
+    "metrics": {**CERTIFICATE, "metrics": {"enabled": True, "port": 9000}, "serviceMonitor": {"enabled": True}},
     "persistent": {**MUTUAL, "persistence": {"enabled": True, "storageClass": "fast"}},
     "everything": {
         **MUTUAL,
@@ -53,7 +54,9 @@ VALUES: dict[str, dict[str, Any]] = {
         "webhook": {"overload": "spool", "max_body_bytes": 1048576},
         "rules": {"bundled": ["bundled"], "files": {"b.yaml": "[]", "a.yml": "[]"}},
         "config": {"priority": "warning", "rules": [{"disable": {"tag": "maturity_sandbox"}}]},
-        "networkPolicy": {"enabled": True, "from": ["192.0.2.0/28"]},
+        "networkPolicy": {"enabled": True, "from": ["192.0.2.0/28"], "metricsFrom": [{"namespaceSelector": {}}]},
+        "metrics": {"enabled": True},
+        "serviceMonitor": {"enabled": True, "interval": "1m30s", "labels": {"release": "prometheus"}},
         "enrichment": {"enabled": True, "kinds": ["pods", "replicasets"]},
         "podDisruptionBudget": {"minAvailable": 2},
         "serviceAccount": {"annotations": {"a": "b"}},
@@ -222,7 +225,8 @@ def test_every_mount_has_its_volume_and_selectors_select_the_pods(name: str) -> 
     for manifest in manifests:
         if manifest["kind"] == "Service":
             selectors.append(manifest["spec"]["selector"])
-            assert [port["targetPort"] for port in manifest["spec"]["ports"]] == ["audit"]
+            named = {port["name"] for port in container(manifests)["ports"]}
+            assert {port["targetPort"] for port in manifest["spec"]["ports"]} <= named
         elif manifest["kind"] == "PodDisruptionBudget":
             selectors.append(manifest["spec"]["selector"]["matchLabels"])
         elif manifest["kind"] == "NetworkPolicy":
@@ -230,7 +234,7 @@ def test_every_mount_has_its_volume_and_selectors_select_the_pods(name: str) -> 
 
     assert {mount["name"] for mount in container(manifests)["volumeMounts"]} == volumes
     assert all(selector.items() <= labels for selector in selectors)
-    assert container(manifests)["ports"] == [{"name": "audit", "containerPort": 9765}]
+    assert container(manifests)["ports"][0] == {"name": "audit", "containerPort": 9765}
 
 
 @needs_helm
@@ -386,9 +390,49 @@ def test_with_persistence_each_pod_keeps_its_state() -> None:
 
 @needs_helm
 def test_only_the_given_addresses_come_through_the_network_policy() -> None:
-    (rule,) = only(rendered(VALUES["everything"]), "NetworkPolicy")["spec"]["ingress"]
+    audit, metrics = only(rendered(VALUES["everything"]), "NetworkPolicy")["spec"]["ingress"]
 
-    assert rule["from"] == [{"ipBlock": {"cidr": "192.0.2.0/28"}}]
+    assert audit["from"] == [{"ipBlock": {"cidr": "192.0.2.0/28"}}]
+    assert audit["ports"] == [{"protocol": "TCP", "port": "audit"}]
+    assert metrics["from"] == [{"namespaceSelector": {}}]
+    assert metrics["ports"] == [{"protocol": "TCP", "port": "metrics"}]
+
+
+@needs_helm
+@pytest.mark.parametrize("name", ["metrics", "everything"])
+def test_a_service_monitor_selects_the_service_of_metrics_and_no_other(name: str) -> None:
+    manifests = rendered(VALUES[name])
+    monitor = only(manifests, "ServiceMonitor")["spec"]
+    wanted = monitor["selector"]["matchLabels"].items()
+    services = [m for m in manifests if m["kind"] == "Service" and wanted <= m["metadata"]["labels"].items()]
+    config = config_of(manifests).webserver
+
+    (service,) = services
+    (endpoint,) = monitor["endpoints"]
+    (port,) = service["spec"]["ports"]
+    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert service["spec"]["clusterIP"] == "None"
+    assert {"name": "metrics", "containerPort": port["port"]} in container(manifests)["ports"]
+    assert (config.enabled, config.prometheus_metrics_enabled, config.listen_port) == (True, True, port["port"])
+    assert config.listen_address == config_of(manifests).sources[0].options.listen.host
+
+
+@needs_helm
+def test_a_service_monitor_has_the_labels_that_prometheus_selects_by() -> None:
+    found = only(rendered(VALUES["everything"]), "ServiceMonitor")
+
+    assert found["metadata"]["labels"]["release"] == "prometheus"
+    assert found["metadata"]["labels"]["app.kubernetes.io/component"] == "metrics"
+    assert found["spec"]["endpoints"][0]["interval"] == "1m30s"
+
+
+@needs_helm
+def test_without_metrics_there_is_no_port_for_them() -> None:
+    manifests = rendered(CERTIFICATE)
+
+    assert container(manifests)["ports"] == [{"name": "audit", "containerPort": 9765}]
+    assert not config_of(manifests).webserver.enabled
+    assert [m["metadata"]["name"] for m in manifests if m["kind"] == "Service"] == ["lanner"]
 
 
 @needs_helm
@@ -411,6 +455,13 @@ def test_only_the_given_addresses_come_through_the_network_policy() -> None:
         ({**CERTIFICATE, "service": {"clusterIP": "lanner.lanner.svc"}}, "clusterIP"),
         ({**CERTIFICATE, "enrichment": {"enabled": True}, "serviceAccount": {"create": False}}, "needs an account"),
         ({**CERTIFICATE, "enrichment": {"kinds": ["secrets"]}}, "kinds"),
+        ({**CERTIFICATE, "serviceMonitor": {"enabled": True}}, "needs metrics.enabled"),
+        ({**CERTIFICATE, "metrics": {"enabled": True, "port": 9765}}, "choose another one"),
+        (
+            {**CERTIFICATE, "metrics": {"enabled": True}, "networkPolicy": {"enabled": True, "from": ["192.0.2.0/28"]}},
+            "networkPolicy.metricsFrom",
+        ),
+        ({**CERTIFICATE, "serviceMonitor": {"interval": "soon"}}, "interval"),
         ({**CERTIFICATE, "config": {"enrichment": {}}}, "config"),
     ],
 )

@@ -55,6 +55,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.enrichment.enabled (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "enrichment.enabled needs an account: serviceAccount.create or serviceAccount.name, or every pod of the namespace could list the cluster" -}}
 {{- end -}}
+{{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "serviceMonitor.enabled needs metrics.enabled: there is nothing to scrape" -}}
+{{- end -}}
+{{- if and .Values.metrics.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
+{{- fail "metrics.enabled with networkPolicy.enabled needs networkPolicy.metricsFrom: who scrapes them, or nobody gets in" -}}
+{{- end -}}
+{{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.port)) -}}
+{{- fail "metrics.port is the port of the webhook: choose another one" -}}
+{{- end -}}
 {{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) -}}
 {{- fail "podDisruptionBudget.minAvailable has to be less than replicas, or no node can be drained" -}}
 {{- end -}}
@@ -86,6 +95,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $more := dict -}}
 {{- if .Values.enrichment.enabled -}}
 {{- $_ := set $more "enrichment" (dict "enabled" true "cluster" .Values.clusterName "kinds" .Values.enrichment.kinds "labels" .Values.enrichment.labels) -}}
+{{- end -}}
+{{- if .Values.metrics.enabled -}}
+{{- $_ := set $more "webserver" (dict "enabled" true "listen_address" .Values.bindAddress "listen_port" (int .Values.metrics.port)) -}}
 {{- end -}}
 {{- $rules := .Values.rules.bundled -}}
 {{- range $name := keys .Values.rules.files | sortAlpha -}}
