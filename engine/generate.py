@@ -10,7 +10,7 @@ conditions, and nests less deep than Python's compiler allows, whatever the rule
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import CodeType
 from typing import Any, cast
 
@@ -204,6 +204,7 @@ class Writer:
         body = _Body(self, Counter(_uses(node for _, node in conditions)))
         lines: list[str] = []
         for payload, node in conditions:
+            body.certain = True
             hit = f"return {payload}" if first else f"found += {payload}"
             if isinstance(node, Const):
                 lines += [hit] if node.value else []
@@ -306,34 +307,46 @@ def _in_place(operand: FieldValue) -> tuple[str, ...] | None:
 
 @dataclass(slots=True)
 class _Body:
-    """Local variables and expressions of one generated function."""
+    """
+    Local variables and expressions of one generated function, made in the order in which they are evaluated.
+
+    Attributes:
+        certain: Whether what is made next is evaluated whenever the function gets that far. What comes after may rely
+            on the variables that it fills.
+    """
 
     writer: Writer
     uses: Counter[_Key]
+    certain: bool = True
     _locals: dict[_Key, str] = field(default_factory=dict)
     _lazy: list[str] = field(default_factory=list)
+    _filled_for_sure: set[_Key] = field(default_factory=set)
 
     def opening(self) -> list[str]:
         """Return the statement that empties the variables which are filled on first use."""
         return [f"{' = '.join(self._lazy)} = UNSET"] if self._lazy else []
 
-    def _filled(self, key: _Key, prefix: str, expression: str) -> str:
+    def _filled(self, key: _Key, prefix: str, expression: Callable[[], str]) -> str:
         """Return the expression for a value that may be asked for several times."""
-        again = self.uses[key] > 1
-        if key not in self._locals:
-            self._locals[key] = f"{prefix}{len(self._locals)}"
-            self._lazy += [self._locals[key]] * again
-        name = self._locals[key]
-        return (
-            f"({name} if {name} is not UNSET else ({name} := {expression}))" if again else f"({name} := {expression})"
-        )
+        if key in self._filled_for_sure:
+            return self._locals[key]
+        certain, known, again = self.certain, key in self._locals, self.uses[key] > 1
+        text = expression()
+        name = self._locals.setdefault(key, f"{prefix}{len(self._locals)}")
+        if certain and again:
+            self._filled_for_sure.add(key)
+        if not again or (certain and not known):
+            return f"({name} := {text})"
+        if not known:
+            self._lazy.append(name)
+        return f"({name} if {name} is not UNSET else ({name} := {text}))"
 
     # Booleans
 
     def boolean(self, node: Checked, depth: int = 0) -> str:
         """Return a Python expression for a condition."""
         if isinstance(node, Shared) and self.uses[id(node.body)] > 1:
-            return self._filled(id(node.body), "m", self._macro(node.body, depth))
+            return self._filled(id(node.body), "m", partial(self._macro, node.body, depth))
         if isinstance(node, Shared) and self.writer.full:
             return self.writer.macro_helper(node.body)
         if depth > MAX_EXPRESSION and not isinstance(node, Test | Const):
@@ -346,11 +359,17 @@ class _Body:
             case Negation(item):
                 return f"(not {self.boolean(item, depth + 1)})"
             case All(items):
-                return f"({' and '.join([self.boolean(item, depth + 1) for item in items])})"
+                return f"({' and '.join(self._in_turn(items, depth + 1))})"
             case Either(items):
-                return f"({' or '.join([self.boolean(item, depth + 1) for item in items])})"
+                return f"({' or '.join(self._in_turn(items, depth + 1))})"
             case Shared(_, body):
                 return self.boolean(body, depth + 1)
+
+    def _in_turn(self, items: Sequence[Checked], depth: int) -> Iterable[str]:
+        """Yield the expressions of conditions of which the first is evaluated, and the others perhaps."""
+        for item in items:
+            yield self.boolean(item, depth)
+            self.certain = False
 
     def _macro(self, body: Checked, depth: int) -> str:
         if id(body) in self._locals:
@@ -369,11 +388,11 @@ class _Body:
             case ListValue(items):
                 return f"({''.join([f'{self.value(item, depth + 1)}, ' for item in items])})"
             case FieldValue():
-                return self._filled(operand.key, "v", self._read(operand))
+                return self._filled(operand.key, "v", partial(self._read, operand))
             case TransformValue() if depth > MAX_OPERAND:
-                return self._filled(operand.key, "v", self.writer.value_helper(operand))
+                return self._filled(operand.key, "v", partial(self.writer.value_helper, operand))
             case TransformValue():
-                return self._filled(operand.key, "v", self._transformed(operand, depth + 1))
+                return self._filled(operand.key, "v", partial(self._transformed, operand, depth + 1))
 
     def _read(self, operand: FieldValue) -> str:
         row = operand.field
@@ -388,14 +407,13 @@ class _Body:
         arg = "" if operand.arg is None else f", {self.writer.constant(operand.arg)}"
         return f"{getter}(e{arg})"
 
-    def _read_path(self, path: Sequence[str]) -> str:
-        parent = "r"
-        for end in range(1, len(path)):
-            key = self.writer.constant(path[end - 1])
-            inner = f"(t if type(t := {parent}.get({key})) is dict else EMPTY)"
-            parent = self._filled(tuple(path[:end]), "p", inner)
-        key = self.writer.constant(path[-1])
-        return f"(t if type(t := {parent}.get({key})) is str or t is None else TEXT(t))"
+    def _read_path(self, path: tuple[str, ...]) -> str:
+        parent = self._filled(path[:-1], "p", partial(self._read_object, path[:-1])) if len(path) > 1 else "r"
+        return f"(t if type(t := {parent}.get({self.writer.constant(path[-1])})) is str or t is None else TEXT(t))"
+
+    def _read_object(self, path: tuple[str, ...]) -> str:
+        parent = self._filled(path[:-1], "p", partial(self._read_object, path[:-1])) if len(path) > 1 else "r"
+        return f"(t if type(t := {parent}.get({self.writer.constant(path[-1])})) is dict else EMPTY)"
 
     def _transformed(self, node: TransformValue, depth: int) -> str:
         args = [self.value(arg, depth) for arg in node.args]
@@ -414,6 +432,7 @@ class _Body:
         if test.op == "exists":
             return f"({value} is not None)"
         if test.right is not None:
+            self.certain = False
             right = self.value(test.right)
             compared = with_field(test, name, self._locals[test.right.key], self.writer)
             return f"({value} is not None and {right} is not None and {compared})"
