@@ -1,6 +1,7 @@
 """The webhook over real TLS: certificates of both sides, and files that change while it runs."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -115,6 +116,26 @@ async def test_plain_http_on_the_tls_port_harms_nobody(files: dict[str, str], au
             with pytest.raises(aiohttp.ClientError):
                 await session.post(running.url.replace("https", "http"), data=GOOD)
 
+        assert await post(running, trusting(authority)) == 200
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+@pytest.mark.parametrize("begun", [b"", HELLO, b"\x16\x03\x01\xff\xff", b"\x80" * 99])
+async def test_handshakes_that_are_not_finished_keep_nobody_out(
+    files: dict[str, str], authority: Authority, begun: bytes
+) -> None:
+    tls = TlsOptions(files["cert"], files["key"])
+    async with receiver(WebhookOptions(ListenOptions(tls=tls, header_timeout=0.5))) as running:
+        crowd = [await asyncio.open_connection("127.0.0.1", running.source.port) for _ in range(300)]
+        for _, writer in crowd:
+            writer.write(begun)
+        assert await post(running, trusting(authority)) == 200
+        for reader, writer in crowd:  # which are closed when their time is over
+            with contextlib.suppress(ConnectionError):
+                await asyncio.wait_for(reader.read(), 30)
+            writer.close()
         assert await post(running, trusting(authority)) == 200
 
 
