@@ -103,6 +103,7 @@ class CloudWatchSource:
         self._client: Any = None
         self._place: LogPlace | None = None
         self._began = 0
+        self._newest = 0
         self._trouble = ""
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -153,8 +154,9 @@ class CloudWatchSource:
             self._settled.set_result("the source stops")
 
     def health(self) -> Health:
-        """Say whether the log group can be read."""
-        return Health(not self._trouble, self._trouble)
+        """Say whether the log group can be read, and how old the newest event of it is."""
+        gauges = {"newest_event_age_seconds": (_now() - self._newest) / 1000} if self._newest else {}
+        return Health(not self._trouble, self._trouble, gauges)
 
     async def _look(self) -> AsyncIterator[Batch]:
         """Read one stretch of time, page by page; empty pages are not its end."""
@@ -201,6 +203,7 @@ class CloudWatchSource:
         seen = {entry["eventId"]: _seen(entry) for entry in entries if self._is_wanted(entry)}
         for each in seen.values():
             newest[each.stream] = max(newest.get(each.stream, 0), each.time)
+            self._newest = max(self._newest, each.time)
         new = await asyncio.to_thread(self._place.new, seen.values())
         self.counters["events_repeated"] += len(seen) - len(new)
         events = await asyncio.to_thread(self._decode, [e for e in entries if e["eventId"] in new])

@@ -151,6 +151,7 @@ async def test_what_is_there_and_what_comes_is_read_once(group: Group) -> None:
         assert [event.record["annotations"]["cluster_name"] for event in run.events] == ["prod"] * 3
         assert {event.origin for event in run.events} == {GROUP}
         assert run.source.health().ok
+        assert 1 <= run.source.health().gauges["newest_event_age_seconds"] < 60
 
 
 async def test_a_first_start_reads_what_comes_from_then_on(group: Group) -> None:
