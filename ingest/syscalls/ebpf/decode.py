@@ -64,7 +64,7 @@ class Decoder:
             try:
                 head = Header._make(HEADER.unpack_from(batch, at))
                 if head.kind or head.nr in _EXEC_NUMBERS:
-                    found += self._process(Record(batch, at))
+                    found += self._process(Record(batch, at, head))
                 else:
                     found.append((self._call(head, batch, at), head.marks & _WANTED != 0))
             except (struct.error, LookupError, ValueError):

@@ -22,7 +22,7 @@ _UNREAD: Any = object()
 class KernelCall(Call):
     """A call whose ``params``, ``fd`` and ``extra`` are read from its record at first use."""
 
-    __slots__ = ("_at", "_batch", "_extra", "_fd", "_nr", "_params", "_record")
+    __slots__ = ("_at", "_batch", "_extra", "_fd", "_head", "_params", "_record")
 
     def __init__(self, name: str, time_ns: int, head: Header, seen: Seen, batch: bytes, at: int) -> None:
         """Make the call of the record that begins at a place of a batch."""
@@ -30,7 +30,7 @@ class KernelCall(Call):
         self.time_ns = time_ns
         self.tid = head.tid
         self.cpu = head.cpu
-        self._nr = head.nr
+        self._head = head
         self.seen = seen
         self.thread = None
         self.num = 0
@@ -43,7 +43,7 @@ class KernelCall(Call):
     def record(self) -> Record:
         """What the ring held of it."""
         if self._record is None:
-            self._record = Record(self._batch, self._at)
+            self._record = Record(self._batch, self._at, self._head)
         return self._record
 
     @property
@@ -86,7 +86,7 @@ class KernelCall(Call):
     @property
     def resolved(self) -> bool:  # type: ignore[override]
         """Whether the kernel was asked for the descriptor."""
-        return fd_index(self._nr) >= 0
+        return fd_index(self._head.nr) >= 0
 
 
 def _extra(record: Record, name: str) -> dict[str, Any] | None:

@@ -122,11 +122,10 @@ class Record:
 
     __slots__ = ("_infos", "args", "cgroups", "head", "parts")
 
-    def __init__(self, batch: bytes, at: int) -> None:
-        """Take the record apart that begins at a place of a batch. Raises struct.error when it is cut off."""
-        fields = HEADER.unpack_from(batch, at)
-        head = self.head = Header._make(fields)
-        self.args: tuple[int, ...] = fields[5:11]
+    def __init__(self, batch: bytes, at: int, head: Header) -> None:
+        """Take apart what follows a header in a batch, which begins at ``at``. Raises struct.error when it is cut off."""
+        self.head = head
+        self.args: tuple[int, ...] = head[5:11]
         parts: dict[int, bytes] = {}
         self.parts = parts
         self.cgroups: list[tuple[int, bytes]] = []
