@@ -18,6 +18,7 @@ from engine.selection import Selection
 from ingest.kubernetes.options import EnrichmentOptions
 from lanner.additions import Addition
 from lanner.configfiles import Include, main_file, merged
+from lanner.enginekeys import EngineKeys, source_of
 from lanner.errors import ConfigError
 from lanner.expansion import expand
 from lanner.falcokeys import NOWHERE
@@ -186,6 +187,7 @@ class Config:
         enrichment: Labels and owners from a Kubernetes API server, for the fields k8smeta.* and for alerts.
         plugins: Falco's list of plugins: cloudtrail and k8saudit become the sources that do the same.
         load_plugins: Names of the plugins to load, in order; without it all are.
+        engine: Falco's choice of where events of this host come from; the source syscall does the same.
         on_source_failure: Whether a source that fails is started again, later each time, or ends the service.
         watch_config_files: Whether rules and configuration are loaded anew when their files change, as on SIGHUP.
         webserver: Health, versions and metrics by HTTP.
@@ -221,6 +223,7 @@ class Config:
     enrichment: EnrichmentOptions = field(default_factory=EnrichmentOptions)
     plugins: tuple[PluginConfig, ...] = ()
     load_plugins: tuple[str, ...] | None = None
+    engine: EngineKeys = field(default_factory=EngineKeys)
     on_source_failure: Literal["restart", "exit"] = "restart"
     watch_config_files: bool = True
     webserver: WebserverConfig = field(default_factory=WebserverConfig)
@@ -303,8 +306,8 @@ def read_all(text: str, name: str, overrides: Sequence[str] = ()) -> Loaded:
     )
     config = reader.section(root, Config)
     if isinstance(config, Config):
-        plugged = sources_of(config.plugins, config.load_plugins, reader, root)
-        config = replace(config, sources=config.sources + plugged)
+        plugged = config.sources + sources_of(config.plugins, config.load_plugins, reader, root)
+        config = replace(config, sources=plugged + tuple(source_of(config.engine, plugged, reader, root)))
         _check(config, reader, root)
     if reader.findings:
         raise ConfigError("the configuration is wrong\n" + "\n".join(reader.findings))

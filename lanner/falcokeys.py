@@ -1,9 +1,12 @@
 """Keys of Falco's configuration that have no effect here, and what to do instead (spec: surface 1.4, D1)."""
 
 NOWHERE = {
+    "base_syscalls": "the kernel is asked for what the rules name, and for what keeps its tables right",
     "buffer_format_base64": "bytes in alerts are always written as text",
     "buffered_outputs": "outputs are never buffered",
     "capture": "captures are written with lanner capture",
+    "container_engines": "the sockets of container runtimes are found where they usually are",
+    "falco_libs": "tables of threads and descriptors are bounded without being told",
     "grpc": "Falco has removed it too; alerts go out through the outputs",
     "grpc_output": "Falco has removed it too; alerts go out through the outputs",
     "libs_logger": "there is no separate log of libraries",
@@ -14,6 +17,8 @@ NOWHERE = {
     "plugins_hostinfo": "plugins get no facts of the host",
     "syscall_buf_size_preset": "Falco has removed it too",
     "syscall_drop_failed_exit": "Falco has removed it too",
+    "syscall_event_drops": "lost events are counted, and told by the health of the source",
+    "syscall_event_timeouts": "a kernel without events is no failure",
     "unused_rule_check": "lanner rules check tells of rules that can never match",
 }
 """Top-level keys by name, with a sentence each."""

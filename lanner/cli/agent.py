@@ -51,7 +51,7 @@ def agent(
     if trace != bool(command):
         raise UserError("--trace and a command belong together: lanner agent --trace -- COMMAND")
     source = {"type": "trace", "command": command} if trace else {"type": "syscall"}
-    instead = (f"sources={json.dumps([source])}", "load_plugins=[]")
+    instead = (f"sources={json.dumps([source])}", "load_plugins=[]", "engine.kind=nodriver")
     try:
         return start(path, (*instead, *overrides), rules, dry_run, chosen)
     except SourceStartError as error:

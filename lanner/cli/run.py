@@ -122,7 +122,11 @@ def _instead(files: tuple[str, ...]) -> tuple[str, ...]:
     """Return the overrides that put files in the place of all sources."""
     import json
 
-    return (f"sources={json.dumps([{'type': 'files', 'paths': files}])}", "load_plugins=[]") if files else ()
+    return (
+        (f"sources={json.dumps([{'type': 'files', 'paths': files}])}", "load_plugins=[]", "engine.kind=nodriver")
+        if files
+        else ()
+    )
 
 
 def _tell(config: "Config", ruleset: "RuleSet") -> None:

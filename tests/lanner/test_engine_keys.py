@@ -1,0 +1,73 @@
+"""Falco's ``engine`` section starts the source that does the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.syscalls.agent import HostOptions
+from lanner.config import read
+from lanner.errors import ConfigError
+from lanner.filesource import FilesOptions
+from tests.ingest.syscalls.scap.made import calls, written
+from tests.lanner.support import lanner
+
+
+def sources(**keys: Any) -> list[tuple[str, Any]]:
+    return [(source.type, source.options) for source in read(json.dumps(keys), "falco.yaml").sources]
+
+
+@pytest.mark.parametrize("kind", ["modern_ebpf", "ebpf", "kmod"])
+def test_a_kernel_driver_is_the_source_for_this_host(kind: str) -> None:
+    assert sources(engine={"kind": kind}) == [("syscall", HostOptions())]
+    small = sources(engine={"kind": kind, kind: {"buf_size_preset": 1, "drop_failed_exit": True}})
+    assert small == [("syscall", HostOptions(bulk_bytes=1 << 20))]
+
+
+def test_a_source_for_this_host_that_is_configured_is_the_one() -> None:
+    mine = {"type": "syscall", "mode": "full"}
+    assert sources(engine={"kind": "modern_ebpf"}, sources=[mine]) == [("syscall", HostOptions(mode="full"))]
+
+
+def test_without_a_driver_nothing_is_added() -> None:
+    found = sources(engine={"kind": "nodriver"}, sources=[{"type": "k8saudit"}])
+    assert [kind for kind, _ in found] == ["k8saudit"]
+
+
+def test_a_replay_reads_a_capture() -> None:
+    keys = {"kind": "replay", "replay": {"capture_file": "/tmp/x.scap"}}
+    assert sources(engine=keys) == [("files", FilesOptions(("/tmp/x.scap",)))]
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ({"kind": "replay"}, "engine.replay.capture_file: kind replay wants a file"),
+        ({"kind": "modern_ebpf", "modern_ebpf": {"buf_size_preset": 11}}, "1 to 10, not 11"),
+        ({"kind": "gvisor"}, "engine.kind"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(engine: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=r"falco\.yaml") as raised:
+        sources(engine=engine, sources=[{"type": "k8saudit"}])
+    assert message in str(raised.value)
+
+
+def test_falcos_configuration_replays_a_capture(tmp_path: Path) -> None:
+    (tmp_path / "trace.scap").write_bytes(written(calls()))
+    (tmp_path / "rules.yaml").write_text(
+        "- {rule: r, desc: d, condition: evt.type=kill, output: '%proc.name %evt.res', priority: INFO}\n"
+    )
+    (tmp_path / "falco.yaml").write_text(
+        "engine: {kind: replay, replay: {capture_file: trace.scap}}\nrules_files: [rules.yaml]\n"
+        f"outbox: {{path: {tmp_path / 'outbox'}}}\nfalco_libs: {{thread_table_size: 5}}\n"
+    )
+    config = (tmp_path / "falco.yaml").read_text().replace("trace.scap", str(tmp_path / "trace.scap"))
+    (tmp_path / "falco.yaml").write_text(config.replace("[rules.yaml]", f"[{tmp_path / 'rules.yaml'}]"))
+    done = lanner("run", "-c", tmp_path / "falco.yaml")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Informational bash ESRCH\n")
+    assert "falco_libs: has no effect" in done.stderr
+    again = lanner("run", "-c", tmp_path / "falco.yaml", "-e", tmp_path / "trace.scap")
+    assert again.stdout.count("bash ESRCH") == 1
