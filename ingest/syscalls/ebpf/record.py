@@ -123,7 +123,7 @@ class Record:
     __slots__ = ("_infos", "args", "cgroups", "head", "parts")
 
     def __init__(self, batch: bytes, at: int, head: Header) -> None:
-        """Take apart what follows a header in a batch, which begins at ``at``. Raises struct.error when it is cut off."""
+        """Take apart what follows a header that begins at a place of a batch. Raises struct.error if cut off."""
         self.head = head
         self.args: tuple[int, ...] = head[5:11]
         parts: dict[int, bytes] = {}
