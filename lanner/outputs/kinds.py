@@ -71,6 +71,17 @@ def _file() -> tuple[type, Make]:
     return FileOptions, make
 
 
+def _aws(options: str, function: str) -> Callable[[], tuple[type, Make]]:
+    """Return the loader of an output to AWS: the names of its options and of its function."""
+
+    def load() -> tuple[type, Make]:
+        from lanner.outputs import awsservices
+
+        return getattr(awsservices, options), getattr(awsservices, function)
+
+    return load
+
+
 _ROOM = "webhook_url: ${file:/run/secrets/%s}"
 
 OUTPUT_TYPES = {
@@ -128,6 +139,33 @@ OUTPUT_TYPES = {
         "OpenTelemetry logs, by OTLP over HTTP.", _http("stores", "OtlpOptions", "otlp"), "url: http://collector:4318"
     ),
     "file": OutputType("A file, a line for each alert.", _file, "filename: /var/log/lanner/critical.jsonl"),
+    "sqs": OutputType(
+        "A queue of Amazon SQS.",
+        _aws("SqsOutputOptions", "sqs"),
+        "url: https://sqs.eu-west-1.amazonaws.com/111122223333/alerts",
+    ),
+    "sns": OutputType(
+        "A topic of Amazon SNS.",
+        _aws("SnsOptions", "sns"),
+        "topic_arn: arn:aws:sns:eu-west-1:111122223333:alerts",
+    ),
+    "kinesis": OutputType("A stream of Amazon Kinesis.", _aws("KinesisOptions", "kinesis"), "stream: alerts"),
+    "firehose": OutputType("Amazon Data Firehose.", _aws("FirehoseOptions", "firehose"), "stream: alerts"),
+    "cloudwatch-logs": OutputType(
+        "A log group of CloudWatch Logs.",
+        _aws("CloudWatchLogsOptions", "cloudwatch_logs"),
+        "log_group: /lanner/alerts",
+    ),
+    "s3": OutputType("Objects in Amazon S3.", _aws("S3OutputOptions", "s3"), "bucket: my-alerts"),
+    "lambda": OutputType("A function of AWS Lambda.", _aws("LambdaOptions", "aws_lambda"), "function: on-alert"),
+    "eventbridge": OutputType(
+        "A bus of Amazon EventBridge.", _aws("EventBridgeOptions", "eventbridge"), "bus: security"
+    ),
+    "securityhub": OutputType(
+        "Findings in AWS Security Hub.",
+        _aws("SecurityHubOptions", "security_hub"),
+        "account: '111122223333'\nregion: eu-west-1",
+    ),
     "syslog": OutputType(
         "Syslog: this machine's, or a server by UDP, TCP or TLS.",
         _direct("syslog", "SyslogOptions", "SyslogOutput"),
