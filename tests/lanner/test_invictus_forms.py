@@ -17,6 +17,7 @@ from lanner import service
 from lanner.config import Config, read
 from lanner.detect import Detector
 from lanner.hostname import hostname
+from lanner.reload import Loaded
 from lanner.scan import Scan
 from tests.ingest.cloudtrail.support import BUCKET, REGION, Aws
 from tests.lanner.aws import aws_server
@@ -164,7 +165,8 @@ def configured(trail: Trail, folder: Path) -> Config:
 
 async def serve_until_drained(config: Config, ruleset: Any, trail: Trail) -> None:
     """Run the service until the queue is empty, and end it as a supervisor does."""
-    serving = asyncio.create_task(service.serve(config, ruleset))
+    loaded = Loaded(config, ruleset, ())
+    serving = asyncio.create_task(service.serve(loaded, lambda: loaded))
     while await asyncio.to_thread(trail.aws.left, trail.queue):
         assert not serving.done(), serving
         await asyncio.sleep(0.05)
