@@ -95,6 +95,8 @@ class RuntimeLookups:
             return
         if found is not None:
             self._containers.put(found)
+            if found.sandbox_id not in ("", found.id) and self._containers.get(found.sandbox_id) is None:
+                self._open.append((since, 0, found.sandbox_id, pid))
         elif attempt + 1 < len(RETRIES_S):
             self._open.append((since + RETRIES_S[attempt + 1], attempt + 1, identifier, pid))
 

@@ -232,3 +232,26 @@ def test_containers_are_asked_for_in_the_background_and_again_if_not_known_yet(
         assert len(runtime.asked) >= 2
     finally:
         lookups.stop()
+
+
+def test_the_sandbox_of_a_pod_is_asked_for_with_its_first_container(tmp_path: Path) -> None:
+    folder = "run/containers/storage/overlay-containers"
+    sandbox = "f" * 64
+    bundle(tmp_path, folder, "userdata/config.json", {"annotations": {"io.kubernetes.cri-o.SandboxID": sandbox}})
+    path = tmp_path / folder / sandbox / "userdata/config.json"
+    path.parent.mkdir(parents=True)
+    notes = {"io.kubernetes.cri-o.IP.0": "10.88.0.4", "io.kubernetes.cri-o.SandboxID": sandbox}
+    path.write_text(json.dumps({"annotations": notes}))
+    containers = Containers()
+    lookups = RuntimeLookups(containers, ask_runtimes(str(tmp_path)))
+    lookups.start()
+    try:
+        containers.want(Identity(ID, "cri"), 7)
+        end = time.monotonic() + 20
+        while containers.get(sandbox) is None and time.monotonic() < end:
+            time.sleep(0.02)
+        found = containers.get(sandbox)
+        assert found is not None
+        assert found.ip == "10.88.0.4"
+    finally:
+        lookups.stop()
