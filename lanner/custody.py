@@ -210,6 +210,10 @@ class Durable:
         hung = asyncio.get_running_loop().call_later(_HUNG, self._tell_hung)
         try:
             self._last = await self._worker.run(lambda: self._outbox.add(alerts))
+        except asyncio.CancelledError:
+            for done in waiting:
+                done.cancel()
+            raise
         except Exception as error:
             for done in waiting:
                 if not done.cancelled():
@@ -284,7 +288,7 @@ class Durable:
             for row in rows:
                 feed.hold(row)
             if not rows:  # the file was damaged, and they are gone
-                feed.known = last
+                feed.known, feed.left = last, 0
 
     def _tell_of_delivery(self, feed: _Feed, rows: Sequence[Row]) -> None:
         name = feed.output.name

@@ -86,8 +86,9 @@ class Outbox:
     def __init__(self, path: Path, outputs: Sequence[str], most: int = 1_000_000) -> None:
         self.path = path
         self.last = 0
-        self._outputs = outputs
+        self._taken = dict.fromkeys(outputs, 0)
         self._most = most
+        self._ready = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = _locked(path)
@@ -137,18 +138,19 @@ class Outbox:
         Raises:
             OutputError: The file cannot be written to.
         """
+        self._taken |= taken
         try:
-            self._sound(lambda: self._roomy(lambda: self._note(taken)))
+            self._sound(lambda: self._roomy(self._note))
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"{self.path}: the outbox cannot be written to: {error}") from None
 
     def taken(self, output: str) -> int:
         """Return the number up to which an output has taken alerts."""
-        return int(self._value("SELECT taken FROM outputs WHERE name = ?", output))
+        return self._taken[output]
 
     def waiting(self, output: str) -> int:
         """Return how many alerts an output has not taken."""
-        return int(self._value(_WAITING, self.taken(output)))
+        return self._value(_WAITING, self.taken(output))
 
     def close(self) -> None:
         """Close the file."""
@@ -158,15 +160,19 @@ class Outbox:
     def _start(self) -> None:
         _prepare(self._db)
         with _transaction(self._db):
-            marks = ",".join("?" * len(self._outputs))
-            self._db.execute(f"DELETE FROM outputs WHERE name NOT IN ({marks})", self._outputs)  # noqa: S608 - only marks
-            self._db.executemany("INSERT OR IGNORE INTO outputs VALUES (?, 0)", [(name,) for name in self._outputs])
+            marks = ",".join("?" * len(self._taken))
+            names = list(self._taken)
+            self._db.execute(f"DELETE FROM outputs WHERE name NOT IN ({marks})", names)  # noqa: S608 - only marks
+            self._db.executemany("INSERT OR IGNORE INTO outputs VALUES (?, ?)", list(self._taken.items()))
             self._db.execute(_FORGET)
-        self.last = max(self.last, self._value("SELECT coalesce(max(seq), 0) FROM sqlite_sequence"))
+        self._taken = dict(self._db.execute("SELECT name, taken FROM outputs"))
+        seen = self._value("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")
+        self.last = max(self.last, seen, *self._taken.values())
         self._count()
+        self._ready = True
 
     def _count(self) -> None:
-        self._held = int(self._value(_WAITING, self._value("SELECT coalesce(min(taken), 0) FROM outputs")))
+        self._held = self._value(_WAITING, min(self._taken.values(), default=self.last))
 
     def _value(self, statement: str, *parameters: object) -> int:
         return int(self._db.execute(statement, parameters).fetchone()[0])
@@ -192,11 +198,11 @@ class Outbox:
                 if most <= 0:
                     return
 
-    def _note(self, taken: Mapping[str, int]) -> None:
+    def _note(self) -> None:
         self._db.execute("PRAGMA synchronous = NORMAL")
         try:
             with _transaction(self._db):
-                numbers = [(number, name) for name, number in taken.items()]
+                numbers = [(number, name) for name, number in self._taken.items()]
                 self._db.executemany("UPDATE outputs SET taken = ? WHERE name = ?", numbers)
                 self._db.execute(_FORGET)
         finally:
@@ -204,21 +210,35 @@ class Outbox:
         self._count()
 
     def _roomy(self, act: Callable[[], T]) -> T:
-        """Write; where the disk is full, once more over what the log holds, once that has moved into the file."""
+        """Write; where the disk is full, make what room there can be, and try once more."""
+        if not self._ready:
+            self._start()
         try:
             return act()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+            if _code(error) != sqlite3.SQLITE_FULL:
                 raise
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            if all(number >= self.last for number in self._taken.values()):
+                self._empty()
+            else:
+                self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             return act()
+
+    def _empty(self) -> None:
+        """Begin a new file, since no output waits for anything in this one, and a full disk lets nothing be deleted."""
+        self._ready = False
+        self._db.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        self._db = _connected(self.path)
+        self._start()
 
     def _sound(self, act: Callable[[], T]) -> T:
         """Use the file; when it is damaged, a new one in its place."""
         try:
             return act()
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+            if _code(error) != sqlite3.SQLITE_CORRUPT:
                 raise
             self._replace(error)
             return act()
@@ -236,6 +256,11 @@ class Outbox:
         self._start()
         text = "%s is damaged (%s) and kept as %s; %d alerts of it go on, any others that it held are only there"
         _log.error(text, self.path, error, aside, self._held)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the error's primary code; 0 when SQLite did not raise it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _locked(path: Path) -> IO[bytes]:
@@ -300,11 +325,12 @@ def _marks(db: sqlite3.Connection) -> list[tuple[str, int]]:
 
 def _readable(db: sqlite3.Connection) -> Iterator[tuple[int, int, bytes]]:
     """Yield the rows of a damaged file that are sound."""
-    numbers: set[int] = set()
+    numbers: list[int] = []
     for statement in ("SELECT number FROM alerts", "SELECT number FROM alerts ORDER BY number DESC"):
         with contextlib.suppress(sqlite3.Error):
-            numbers.update(number for (number,) in db.execute(statement))
-    for number in sorted(numbers):
+            for (number,) in db.execute(statement):
+                numbers = [min([number, *numbers]), max([number, *numbers])]
+    for number in range(numbers[0], numbers[1] + 1) if numbers else ():
         with contextlib.suppress(sqlite3.Error, ValueError):
             row = db.execute("SELECT number, count, body FROM alerts WHERE number = ?", (number,)).fetchone()
             if row and len(decode(row[2])) == row[1]:
