@@ -86,12 +86,19 @@ class _Service(Collector):
         counts = CounterMetricFamily(
             "lanner_source", "What a source counts, by reason; see docs/operations.md.", labels=("source", "reason")
         )
+        gauges: dict[str, GaugeMetricFamily] = {}
         for source in sources:
-            up.add_metric((source.name,), float(source.health().ok))
+            health = source.health()
+            up.add_metric((source.name,), float(health.ok))
+            for name, value in health.gauges.items():
+                doc = "What a source measures now; see docs/operations.md."
+                family = GaugeMetricFamily(f"lanner_source_{name}", doc, labels=("source",))
+                gauges.setdefault(name, family).add_metric((source.name,), value)
             restarts.add_metric((source.name,), source.restarts)
             for reason, count in sorted(source.counters.items()):
                 counts.add_metric((source.name, reason), count)
         yield from (up, restarts, counts)
+        yield from gauges.values()
         lag = GaugeMetricFamily(
             "lanner_event_lag_seconds", "Age of the event that a source had evaluated last.", labels=("source",)
         )
