@@ -209,17 +209,13 @@ class Follower:
         return False
 
     def _whole(self, path: str, stat: os.stat_result) -> Iterator[Reading]:
-        mark = Mark.of(path, stat, "", stat.st_size, whole=True)
-        held: Content | None = None  # one back, as only the last gets the mark
+        error = ""
         try:
             for decoded in read_events(path, self._source):
-                if held:
-                    yield Reading(path, self._stamped(held))
-                held = decoded
-        except Unreadable as error:
-            yield Reading(path, self._stamped(held or Content()), mark, str(error))
-        else:
-            yield Reading(path, self._stamped(held or Content()), mark)
+                yield Reading(path, self._stamped(decoded))
+        except Unreadable as unreadable:
+            error = str(unreadable)
+        yield Reading(path, mark=Mark.of(path, stat, "", stat.st_size, whole=True), error=error)
 
 
 def _has_lines(file: IO[bytes]) -> bool:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ from engine.event import Event
 from ingest import logfile
 from ingest.base import SourceError
 from lanner import follow
+from lanner.files import read_events
 from lanner.follow import Follower, Reading
 from lanner.marks import Marks
 from tests.lanner.support import audit_event, ct_record
+from tests.shared import SHARED, needs_shared
 
 
 def line(number: int) -> str:
@@ -280,3 +283,18 @@ def test_a_checkpoint_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_text("no database, but text that is long enough to be looked at" * 20)
     with pytest.raises(SourceError, match=r"checkpoint .*not a database"):
         Marks(str(tmp_path / "checkpoint"))
+
+
+@needs_shared
+def test_captures_are_read_whole_and_piece_after_piece(tmp_path: Path, looking: Callable[..., Looking]) -> None:
+    assert SHARED
+    capture = min((SHARED / "scap").rglob("*.scap"), key=lambda path: path.stat().st_size)
+    shutil.copyfile(capture, tmp_path / "a.scap")
+    os.utime(tmp_path / "a.scap", (1, 1))
+    follower = looking().follower
+    uids: list[str] = []
+    for reading in follower.look():
+        uids += [event.uid for event in reading.decoded.events]
+        follower.done(reading)
+    assert len(uids) == sum(len(content.events) for content in read_events(str(capture)))
+    assert list(follower.look()) == []
