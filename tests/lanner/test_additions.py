@@ -8,7 +8,8 @@ import pytest
 from lanner.config import Config, read
 from lanner.errors import ConfigError
 from lanner.outputs.lines import line_writer
-from lanner.service import line_form, load_ruleset
+from lanner.outputset import line_form
+from lanner.service import load_ruleset
 from tests.lanner.support import lanner
 
 RULES = """
