@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, TextIO
 
 import click
+import msgspec
 
 from engine.condition import BadCondition, Vocabulary, check_condition, resolve_condition
 from engine.diagnostics import Diagnostic, SourceText
@@ -41,6 +42,7 @@ Exit status: 0 the condition held for some event, or all cases were answered
 """
 
 
+_decode = msgspec.json.Decoder().decode
 _BAD_CASE = "BAD_CASE"
 _BLOCK = 500
 """Cases of a file that are answered before the answers are written."""
@@ -186,7 +188,7 @@ def _answer(case: dict[str, Any], catalog: FieldCatalog, compiled: Callable[...,
 
 def _case(line: str) -> dict[str, Any]:
     try:
-        case = json.loads(line)
+        case = _loads(line)
     except (ValueError, RecursionError) as problem:
         raise _BadCase(f"not JSON: {problem}") from None
     if not isinstance(case, dict) or not isinstance(case.get("condition"), str):
@@ -198,6 +200,13 @@ def _case(line: str) -> dict[str, Any]:
     if not isinstance(case.get("event"), dict | None):
         raise _BadCase("'event' is an object")
     return case
+
+
+def _loads(line: str) -> Any:
+    try:
+        return _decode(line)
+    except ValueError:  # lone surrogates and NaN, which only the library of Python takes
+        return json.loads(line)
 
 
 def _vocabulary(names: str) -> Vocabulary:
