@@ -62,7 +62,8 @@ def output(name: str) -> str:
     """Return the page of a kind of output: a configuration to copy, and its keys."""
     kind = OUTPUT_TYPES[name]
     example = textwrap.indent(f"type: {name}\n{kind.example}", "    ").removeprefix("    ")
-    about = "Besides these keys an entry has `type`, `name` and `minimum_priority`; what every output does is told in"
+    own = "`type`, `name`, `minimum_priority` and `throttle`"
+    about = f"Besides these keys an entry has {own}; what every output does is told in"
     return "\n".join(
         [
             f"# Output `{name}`\n\n{NOTE}",

@@ -9,6 +9,7 @@ from typing import Any
 
 from lanner.config import Config
 from lanner.outputs.kinds import OUTPUT_TYPES, OutputConfig
+from lanner.outputs.throttle import ThrottleOptions
 from lanner.settings import Key, keys_of
 from lanner.sources import SOURCE_TYPES, SourceConfig
 
@@ -45,7 +46,7 @@ def _of(kind: Any) -> dict[str, Any]:
     if kind is SourceConfig:
         return {"oneOf": [_section(known.load()[0], _own(name, known.doc)) for name, known in SOURCE_TYPES.items()]}
     if kind is OutputConfig:
-        least = {"minimum_priority": {"type": "string"}}
+        least = {"minimum_priority": {"type": "string"}, "throttle": _section(ThrottleOptions)}
         kinds = OUTPUT_TYPES.items()
         return {"oneOf": [_section(known.load()[0], _own(name, known.doc) | least) for name, known in kinds]}
     if kind in _PLAIN:

@@ -13,6 +13,7 @@ from lanner.outputs.delivery import DeadLetters, Delivery
 from lanner.outputs.file import FileOutput
 from lanner.outputs.lines import LineForm, line_writer
 from lanner.outputs.stdout import StdoutOutput
+from lanner.outputs.throttle import Throttle
 from lanner.routes import wanted
 from lanner.statedir import state_directory
 from lanner.terminal import wants_colour
@@ -40,7 +41,8 @@ def make_outputs(config: Config, counters: Counter[str]) -> list[Output]:
     """Return the enabled outputs, each with its choice of alerts, not started yet."""
     dead = DeadLetters(dead_letter_folder(config))
     return [
-        Delivery(output, wanted(name, least, config.routes), dead, counters) for name, least, output in _outputs(config)
+        Delivery(output, wanted(name, least, config.routes), dead, counters, throttle)
+        for name, least, output, throttle in _outputs(config)
     ]
 
 
@@ -50,11 +52,13 @@ def dead_letter_folder(config: Config) -> Path:
     return beside / DEAD_LETTERS
 
 
-def _outputs(config: Config) -> Iterator[tuple[str, Priority, Output]]:
+def _outputs(config: Config) -> Iterator[tuple[str, Priority, Output, Throttle | None]]:
     form = line_form(config)
     if config.stdout_output.enabled:
-        yield "stdout", Priority.DEBUG, StdoutOutput(line_writer(replace(form, colour=wants_colour(sys.stdout))))
+        line = line_writer(replace(form, colour=wants_colour(sys.stdout)))
+        yield "stdout", Priority.DEBUG, StdoutOutput(line), None
     if config.file_output.enabled:
-        yield "file", Priority.DEBUG, FileOutput(config.file_output.filename, line_writer(form))
+        yield "file", Priority.DEBUG, FileOutput(config.file_output.filename, line_writer(form)), None
     for output in config.all_outputs:
-        yield output.name, output.minimum_priority, output.open()
+        throttle = Throttle(output.throttle) if output.throttle else None
+        yield output.name, output.minimum_priority, output.open(), throttle

@@ -6,6 +6,7 @@ destination refuses for good is kept as a dead letter, so that it does not hold 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -17,10 +18,13 @@ from pathlib import Path
 
 from engine.alert import Alert
 from lanner.outputs.base import Output, Undelivered
+from lanner.outputs.throttle import Throttle
 
 _log = logging.getLogger("lanner.outputs")
 
 _MODE = 0o600  # alerts name people and secrets
+_LOOK = 1.0  # seconds between looks at what is due
+_CLOSING = 5.0  # seconds for the last follow-ups
 _NOT_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -62,26 +66,55 @@ class Delivery:
         output: Gets the alerts.
         wanted: Says which.
         dead: Takes what the output's destination refuses.
-        counters: Counts ``alerts_refused:NAME``.
+        counters: Counts ``alerts_refused:NAME`` and ``alerts_held_back:NAME``.
+        throttle: Holds alerts back that are about the same; None tells all.
     """
 
     def __init__(
-        self, output: Output, wanted: Callable[[Alert], bool], dead: DeadLetters, counters: Counter[str]
+        self,
+        output: Output,
+        wanted: Callable[[Alert], bool],
+        dead: DeadLetters,
+        counters: Counter[str],
+        throttle: Throttle | None = None,
     ) -> None:
         self.name = output.name
         self._output = output
         self._wanted = wanted
         self._dead = dead
         self._counters = counters
+        self._throttle = throttle
         self._taken: set[str] = set()
+        self._admitted: set[str] = set()
+        self._follow_ups: list[Alert] = []
+        self._turn = asyncio.Lock()
+        self._timer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the output. Raises OutputError."""
         await self._output.start()
+        if self._throttle is not None:
+            self._timer = asyncio.create_task(self._tell_in_time(self._throttle))
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Hand over the alerts that the output wants and has not taken yet. Raises what the output raises."""
-        left = [alert for alert in alerts if alert.uid not in self._taken and self._wanted(alert)]
+        async with self._turn:
+            fresh = [alert for alert in alerts if alert.uid not in self._taken and self._wanted(alert)]
+            await self._hand_over(self._unthrottled(fresh))
+            self._taken.clear()
+            self._admitted.clear()
+
+    def _unthrottled(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Return what is told of now; what is held back counts as taken."""
+        if self._throttle is None:
+            return list(alerts)
+        told = [alert for alert in alerts if alert.uid in self._admitted or self._throttle.admits(alert)]
+        self._admitted = {alert.uid for alert in told}
+        self._taken |= {alert.uid for alert in alerts} - self._admitted
+        self._counters[f"alerts_held_back:{self.name}"] += len(alerts) - len(told)
+        return told
+
+    async def _hand_over(self, left: list[Alert]) -> None:
         while left:
             try:
                 await self._output.deliver(left)
@@ -92,10 +125,33 @@ class Delivery:
                 if not failure.refused or not left:
                     raise
                 await self._refuse(left.pop(0), failure)
-        self._taken.clear()
+
+    async def _tell_in_time(self, throttle: Throttle) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            await self._tell_held_back(throttle.due())
+
+    async def _tell_held_back(self, more: Sequence[Alert]) -> None:
+        """Tell of what was held back; what is not taken now is tried again the next time."""
+        self._follow_ups += more
+        if not self._follow_ups:
+            return
+        try:
+            async with self._turn:
+                await self._hand_over(list(self._follow_ups))
+                self._taken.clear()
+            self._follow_ups.clear()
+        except Exception as error:
+            _log.debug("%s took no follow-ups, tried again: %s", self.name, error)
 
     async def close(self) -> None:
-        """Close the output."""
+        """Tell of what is held back still, and close the output."""
+        if self._timer is not None and self._throttle is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING):
+                    await self._tell_held_back(self._throttle.due(all_of_them=True))
         await self._output.close()
 
     async def _refuse(self, alert: Alert, failure: Undelivered) -> None:

@@ -10,6 +10,7 @@ import yaml
 from engine.priority import Priority
 from lanner.errors import ConfigError
 from lanner.outputs.base import Output
+from lanner.outputs.throttle import Throttle, ThrottleOptions
 from lanner.settings import Reader
 from lanner.yamltree import pairs
 
@@ -182,25 +183,27 @@ OUTPUT_TYPES = {
         "host: mail.example.com\nsender: lanner@example.com\nrecipients: [soc@example.com]",
     ),
 }
-_OWN_KEYS = frozenset({"type", "name", "minimum_priority"})
+_OWN_KEYS = frozenset({"type", "name", "minimum_priority", "throttle"})
 
 
 @dataclass(frozen=True, slots=True)
 class OutputConfig:
     """
-    One output: the keys ``type``, ``name`` and ``minimum_priority``, and those of its type.
+    One output: the keys ``type``, ``name``, ``minimum_priority`` and ``throttle``, and those of its type.
 
     Attributes:
         type: Kind of output.
         name: Name of this one, for routes, logs and statistics; by default its type.
         minimum_priority: Less severe alerts do not go there.
         options: Options of its type.
+        throttle: How often one thing is told; None for always.
     """
 
     type: str
     name: str
     minimum_priority: Priority
     options: Any
+    throttle: ThrottleOptions | None = None
 
     @classmethod
     def from_node(cls, reader: Reader, node: yaml.Node, path: str) -> "OutputConfig | None":
@@ -223,14 +226,19 @@ class OutputConfig:
         least = Priority.DEBUG
         if "minimum_priority" in own:
             least = reader.value(own["minimum_priority"], Priority, f"{path}.minimum_priority")
-        if options is None or least is None:
+        throttle = None
+        if "throttle" in own:
+            throttle = reader.value(own["throttle"], ThrottleOptions, f"{path}.throttle")
+        if options is None or least is None or ("throttle" in own and throttle is None):
             return None
         try:
             make(name, options)
+            if throttle:
+                Throttle(throttle)
         except ValueError as error:
             reader.wrong(node, path, str(error))
             return None
-        return cls(kind, name, least, options)
+        return cls(kind, name, least, options, throttle)
 
     def open(self) -> Output:
         """Make the output; it is not started yet."""
