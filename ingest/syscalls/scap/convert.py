@@ -97,8 +97,8 @@ class Converter:
             call = Call(_undecoded(event, entry), (), event.time_ns, event.tid, event.cpu)
             call.extra = {"evt.category": "other"}
             return call
-        if code.name == "asyncevent" and len(event.params) == _ASYNC_PARAMS:
-            return _asynchronous(event)
+        if code.name == "asyncevent" and len(event.params) == _ASYNC_PARAMS and (note := _note(event)) is not None:
+            return note
         shape = layout(code.name)
         if code.name in _PROGRAMS:
             event = event._replace(params=tuple(data[:MAX_OF_PROGRAM] for data in event.params))
@@ -109,17 +109,16 @@ class Converter:
 _ASYNC_PARAMS = 3
 
 
-def _asynchronous(event: Event) -> Call:
-    """Return an event that a plugin made, under its own name: what the container plugin tells is a note on one."""
-    plugin, name, data = event.params
+def _note(event: Event) -> Call | None:
+    """Return what the container plugin tells in an event that a plugin made; None when it is of another kind."""
+    _, name, data = event.params
     known = text(name)
-    params: tuple[Any, ...] = (int.from_bytes(plugin[:4], "little"), known, data)
     if known == "container":
-        params = (text(data),)
+        params: tuple[str, ...] = (text(data),)
     elif known == "container_removed":
         params = ()
     else:
-        known = "asyncevent"
+        return None
     return Call(known, params, event.time_ns, event.tid, event.cpu)
 
 

@@ -35,7 +35,7 @@ def drained(data: bytes) -> tuple[int, str]:
 
 def test_a_good_file_ends_without_a_message() -> None:
     assert drained(GOOD) == (len(calls()), "")
-    assert drained(gzip.compress(GOOD)) == (len(calls()), "")
+    assert drained(gzip.compress(GOOD, mtime=0)) == (len(calls()), "")
 
 
 @given(st.integers(1, len(GOOD) - 1))
@@ -46,10 +46,10 @@ def test_a_file_cut_anywhere_gives_its_events_until_there(size: int) -> None:
     assert message or found < len(calls())
 
 
-@given(st.integers(1, len(gzip.compress(GOOD)) - 1))
+@given(st.integers(1, len(gzip.compress(GOOD, mtime=0)) - 1))
 @settings(max_examples=60, deadline=None)
 def test_a_compressed_file_cut_anywhere_says_so(size: int) -> None:
-    found, message = drained(gzip.compress(GOOD)[:size])
+    found, message = drained(gzip.compress(GOOD, mtime=0)[:size])
     assert found <= len(calls())
     assert message
 
@@ -99,7 +99,7 @@ def test_the_message_says_what_is_wrong_and_where(data: bytes, message: str) -> 
 def test_a_bomb_of_zeros_costs_no_memory() -> None:
     bomb = SECTION + struct.pack("<II", 0x7777, 1 << 27) + bytes(1 << 26)
     with pytest.raises(CaptureError, match="it ends in the middle"):
-        Capture(io.BytesIO(gzip.compress(bomb, 1)))
+        Capture(io.BytesIO(gzip.compress(bomb, 1, mtime=0)))
 
 
 def test_what_waits_for_an_exit_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +146,10 @@ def test_unknown_blocks_are_stepped_over() -> None:
     ("head", "expected"),
     [
         (GOOD[:64], True),
-        (gzip.compress(GOOD)[:200], True),
+        (gzip.compress(GOOD, mtime=0)[:200], True),
         (b"", False),
         (b'{"Records": []}', False),
-        (gzip.compress(b'{"Records": []}'), False),
+        (gzip.compress(b'{"Records": []}', mtime=0), False),
         (b"\x0a\x0d\x0d\x0a" + bytes(20), False),
         (b"\x1f\x8b\x08", False),
     ],

@@ -59,6 +59,12 @@ def test_any_call_comes_back_as_it_was(made: list[Call]) -> None:
     assert [facts(call) for call in again] == [facts(call) for call in made]
 
 
+@pytest.mark.parametrize("params", [(None, None, None), (7, "note", b"data"), (7, "note", None)])
+def test_events_of_plugins_keep_what_nobody_told(params: tuple[object, ...]) -> None:
+    made = [Call("asyncevent", params, START, 1)]
+    assert [call.params for call in Capture(io.BytesIO(written(made))).calls()] == [params]
+
+
 def test_a_call_without_a_number_is_written_by_name_or_else_counted() -> None:
     file = io.BytesIO()
     writer = CaptureWriter(file, compressed=False)
