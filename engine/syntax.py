@@ -74,13 +74,7 @@ _HINTS = (
     ("expected-operator", "", "", r"not\b", "'not' stands before the field"),
     ("", "", "", r"\.?[^\x00-\x7f]", "names and operators are ASCII; this is {code}"),
     ("expected-operator", "FIELD", "", "-", "names have letters, digits and '_', and dots between them"),
-    (
-        "expected-operator",
-        "",
-        "",
-        r"(?:and|or)\b|\)|\Z",
-        "write 'exists' after the field to ask whether it has a value",
-    ),
+    ("expected-operator", "", "", r"(?:and|or)\b|\)|\Z", "'exists' after the field asks whether it has a value"),
     ("expected-value", "WORDOP", "regex", r"\(", "put a pattern with parentheses in quotes"),
     (
         *("expected-value", "EQOP|WORDOP", "", r"\("),
@@ -105,7 +99,7 @@ _HINTS = (
         "BARE|QUOTED",
         "",
         r"(?!(?:and|or)\b)[\w\"']",
-        "put commas between values, and quotes around one with blanks",
+        "put commas between values; quote what has blanks",
     ),
     ("expected-paren", "", "", ".", "is ')' missing before '{found}'?"),
     ("leftover", "", "", r"(?:and|or)\b", "'{found}' needs a blank or '(' after it"),
@@ -129,7 +123,8 @@ _HINTS = (
     ("leftover", "BARE", "[\u2018\u2019\u201c\u201d].*", "", _STRAIGHT),
     ("leftover", "BARE", "", "[(=\"']", _IN_QUOTES),
     ("leftover", "BARE|NUMBER|HEX", "", "", "put 'and' or 'or' before it, or quotes around a value with blanks"),
-    ("leftover", "QUOTED", "", r"\S", "inside of quotes a quote is written with a backslash before it"),
+    ("leftover", "QUOTED", "", r"(?<=[\"'])\S", "inside of quotes a quote is written with a backslash before it"),
+    ("leftover", "QUOTED", "", "", "put 'and' or 'or' before it"),
 )
 
 
@@ -147,9 +142,11 @@ class _Wrong:
     def at(self) -> At:
         return At(self.text, self.start, self.start + max(1, len(self.found)))
 
-    @property
-    def rest(self) -> str:
-        return self.text.text[self.start : self.start + _NEAR] if self.found else ""
+    def shows(self, pattern: str) -> bool:
+        """Tell whether a pattern matches what stands there; at the end of the text nothing does."""
+        if not self.found:
+            return re.match(pattern, "") is not None
+        return re.compile(pattern).match(self.text.text, self.start, self.start + _NEAR) is not None
 
 
 def explain(text: SourceText, problem: UnexpectedInput) -> ParseFailure:
@@ -198,9 +195,10 @@ def _shown(found: str) -> str:
     return repr(found) if found.isprintable() else f"the character U+{ord(found[0]):04X}"
 
 
-def _code(text: str) -> str:
+def _code(wrong: _Wrong) -> str:
     """Return the number of the first character that is not ASCII, as in U+0430."""
-    return next((f"U+{ord(character):04X}" for character in text if not character.isascii()), "")
+    rest = wrong.text.text[wrong.start : wrong.start + _NEAR]
+    return next((f"U+{ord(character):04X}" for character in rest if not character.isascii()), "")
 
 
 def _opened(wrong: _Wrong) -> str:
@@ -224,9 +222,9 @@ def _hint(wrong: _Wrong, slug: str) -> str:
             only in ("", slug)
             and (not kind or wrong.kind in kind.split("|"))
             and (not last or re.fullmatch(last, wrong.last, re.DOTALL))
-            and re.match(there, wrong.rest)
+            and wrong.shows(there)
         ):
-            return hint.format(found=wrong.found, last=wrong.last, lower=wrong.last.lower(), code=_code(wrong.rest))
+            return hint.format(found=wrong.found, last=wrong.last, lower=wrong.last.lower(), code=_code(wrong))
     if slug == "expected-operator":
         return near(wrong.found, OPERATORS) or f"operators are {' '.join(OPERATORS)}"
     return ""
