@@ -12,6 +12,7 @@ from engine.event import Event
 from engine.priority import Priority
 from ingest.base import Sifted
 from lanner.repeats import Repeats
+from lanner.silences import Silencer
 
 _SOURCE = attrgetter("source")
 _log = logging.getLogger("lanner.detect")
@@ -32,12 +33,14 @@ class Tally:
         alerts: That are safe, by (priority, rule).
         failures: Evaluations and alerts that raised, by rule: a defect of Lanner that is worth a report.
         repeats: Alerts that said nothing new and were not told, by why.
+        silenced: Alerts that a silence hid, by its id.
     """
 
     events: Counter[str] = field(default_factory=Counter)
     alerts: Counter[tuple[Priority, str]] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     repeats: Counter[str] = field(default_factory=Counter)
+    silenced: Counter[str] = field(default_factory=Counter)
 
     def reached(self, priority: Priority) -> bool:
         """Tell whether some alert is at least as severe."""
@@ -52,11 +55,17 @@ class Detector:
         engine: May be replaced between batches.
         hostname: For ``Alert.hostname``.
         repeats: Knows which alerts say nothing new; None tells all.
+        silencer: Hides what nobody wants now; None hides nothing.
     """
 
-    def __init__(self, engine: Engine, hostname: str, repeats: Repeats | None = None) -> None:
+    def __init__(
+        self, engine: Engine, hostname: str, repeats: Repeats | None = None, silencer: Silencer | None = None
+    ) -> None:
         self.engine = engine
-        self.tally = Tally(repeats=repeats.counters if repeats else Counter())
+        self.tally = Tally(
+            repeats=repeats.counters if repeats else Counter(), silenced=silencer.counters if silencer else Counter()
+        )
+        self._silencer = silencer
         self._hostname = hostname
         self._repeats = repeats
         self._number = 0
@@ -66,6 +75,8 @@ class Detector:
         matches = self.engine.evaluate_batch(self._numbered(events))
         if self.engine.failures:
             self._take_failures()
+        if self._silencer:
+            matches = [match for match in matches if not self._silencer.hides(match)]
         found = [(alert, match.event) for match in matches if (alert := self._alert(match))]
         return self._repeats.fresh(found) if self._repeats else [alert for alert, _ in found]
 

@@ -73,6 +73,7 @@ class _Service(Collector):
         yield matches
         yield _counted("lanner_rule_failures", "Evaluations that failed: a defect.", ("rule",), _plain(tally.failures))
         yield _counted("lanner_alerts_repeated", "Alerts not told again.", ("why",), _plain(tally.repeats))
+        yield _counted("lanner_alerts_silenced", "Alerts that a silence hid.", ("silence",), _plain(tally.silenced))
         files = GaugeMetricFamily("lanner_file_info", "Files that were read.", labels=("kind", "file_name", "sha256"))
         for kind, hashes in live.file_hashes().items():
             for name, digest in hashes.items():

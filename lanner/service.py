@@ -42,6 +42,8 @@ from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
 from lanner.reload import Load, Loaded, Reloader
 from lanner.repeats import Repeats
+from lanner.silences import FILE as SILENCES
+from lanner.silences import Silencer
 from lanner.spooling import with_spools
 from lanner.statedir import state_directory
 from lanner.summary import counted
@@ -78,7 +80,8 @@ async def serve(loaded: Loaded, load: Load, number: int = 1) -> tuple[Exit, Tall
     """
     config, counters = loaded.config, Counter[str]()
     repeats = Repeats({K8S_AUDIT: request_of}) if config.collapse_repeats else None
-    detector = Detector(Engine(loaded.ruleset, config.rule_matching), hostname(), repeats)
+    silencer = Silencer(state_directory() / SILENCES, build_catalog(hostname(), config.static_fields))
+    detector = Detector(Engine(loaded.ruleset, config.rule_matching), hostname(), repeats, silencer)
     _spare_collector()
     stopping, grace = asyncio.Event(), _Grace(config.shutdown_grace)
     with _signals(stopping):

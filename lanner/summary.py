@@ -24,6 +24,8 @@ def tally_lines(tally: Tally, colour: bool = False) -> Iterator[str]:
         yield f"  {number:>7,}  {painted(label, priority) if colour else label}  {printable(rule)}"
     for why, number in sorted(tally.repeats.items()):
         yield f"not told again: {counted(number, 'alert')}: {why}"
+    for silence, number in sorted(tally.silenced.items()):
+        yield f"hidden: {counted(number, 'alert')}: silence {silence}"
     for rule, number in tally.failures.items():
         yield f"rule {rule!r} failed on {counted(number, 'event')}: please report this as a defect of Lanner"
 

@@ -20,6 +20,7 @@ VERBS = {
     "demo": "Watch it work on made-up events.",
     "eval": "Try a condition on events.",
     "rules": "Check, list and describe rules.",
+    "silence": "Hide alerts for a while, with a reason.",
     "config": "Show, check and describe the configuration.",
     "fields": "List the fields that rules can use.",
     "cloudtrail": "Look whether a trail's queue, bucket and permissions are in order.",
