@@ -42,7 +42,7 @@ def make_outputs(config: Config, counters: Counter[str]) -> list[Output]:
     dead = DeadLetters(dead_letter_folder(config))
     return [
         Delivery(output, wanted(name, least, config.routes), dead, counters, throttle)
-        for name, least, output, throttle in _outputs(config)
+        for name, least, output, throttle in opened(config)
     ]
 
 
@@ -52,7 +52,8 @@ def dead_letter_folder(config: Config) -> Path:
     return beside / DEAD_LETTERS
 
 
-def _outputs(config: Config) -> Iterator[tuple[str, Priority, Output, Throttle | None]]:
+def opened(config: Config) -> Iterator[tuple[str, Priority, Output, Throttle | None]]:
+    """Yield each enabled output: its name for routes, its least priority, itself, not started, and its throttle."""
     form = line_form(config)
     if config.stdout_output.enabled:
         line = line_writer(replace(form, colour=wants_colour(sys.stdout)))
