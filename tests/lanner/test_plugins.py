@@ -168,3 +168,8 @@ def posted(port: int, path: str, event: Any) -> int:
         finally:
             connection.close()
     raise AssertionError("nobody listens")
+
+
+def test_the_plugin_for_metadata_is_built_in() -> None:
+    text = "plugins:\n  - {name: k8smeta, library_path: x.so, init_config: {collectorPort: 45000, nodeName: n}}\n"
+    assert sources(text + "sources: [{type: k8saudit}]") == sources("sources: [{type: k8saudit}]")
