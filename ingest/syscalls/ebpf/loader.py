@@ -58,7 +58,8 @@ _NEEDS = {
 }
 """What the program finds out before it asks the predicates, by the words in them that make use of it."""
 
-_FIRST_PIDNS = 0xEFFFFFFC  # inode number of the first pid namespace (Linux: PROC_PID_INIT_INO)
+FIRST_PIDNS = 0xEFFFFFFC
+"""Inode number of the first pid namespace (Linux: PROC_PID_INIT_INO)."""
 
 
 class LoadError(Exception):
@@ -120,7 +121,7 @@ def _text(numbers: Mapping[str, int], part: str) -> str:
 
 def stages_source(known: Mapping[str, int], snaplen: int) -> Source:
     """Return what does not depend on rules, for the kernel whose members are at the known places."""
-    numbers = {"SNAPLEN": snaplen, "WATERMARK": 256, "FIRST_PIDNS": _FIRST_PIDNS, "NR_CHDIR": NUMBERS["chdir"]}
+    numbers = {"SNAPLEN": snaplen, "WATERMARK": 256, "FIRST_PIDNS": FIRST_PIDNS, "NR_CHDIR": NUMBERS["chdir"]}
     return Source(_text({**known, **numbers}, "stages"), STAGES)
 
 

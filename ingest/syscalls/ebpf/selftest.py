@@ -8,7 +8,7 @@ from pathlib import Path
 from ingest.syscalls.call import Call
 from ingest.syscalls.ebpf.decode import Decoder
 from ingest.syscalls.ebpf.driver import Driver
-from ingest.syscalls.ebpf.loader import LoadError
+from ingest.syscalls.ebpf.loader import FIRST_PIDNS, LoadError
 
 _PROGRAMS = ("/bin/cat", "/usr/bin/cat", "/bin/busybox")
 _PATIENCE = 3.0
@@ -57,13 +57,12 @@ def _is(call: Call, pid: int) -> bool:
     """Tell whether an event is of our child, by its number here or by its parent and executable."""
     if call.tid == pid:
         return True
-    return call.params[1] in _PROGRAMS and call.params[2] == b"-\0" and os.getpid() != 1 and _namespaced()
+    return call.params[1] in _PROGRAMS and call.params[2] == b"-\0" and _namespaced()
 
 
 def _namespaced() -> bool:
     """Tell whether numbers of processes here are not the host's."""
-    text = Path("/proc/self/status").read_text("utf-8")
-    return any(line.startswith("NSpid:") and len(line.split()) > 2 for line in text.split("\n"))
+    return os.readlink("/proc/self/ns/pid") != f"pid:[{FIRST_PIDNS}]"
 
 
 def _differences(call: Call, pid: int) -> list[str]:

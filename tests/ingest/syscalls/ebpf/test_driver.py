@@ -190,3 +190,29 @@ def test_a_cache_that_others_could_write_is_not_trusted(monkeypatch: pytest.Monk
     loader.compiled(source)
     (tmp_path / "lanner" / "ebpf").chmod(0o777)
     assert not loader.compiled(source).cached
+
+
+INSIDE = """
+import os, sys
+from ingest.syscalls.ebpf.decode import Decoder
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions
+from ingest.syscalls.ebpf.numbers import NUMBERS
+from ingest.syscalls.ebpf.selftest import self_test
+assert os.getpid() == 1
+driver = Driver(DriverOptions(mode="full", bulk_bytes=32 << 20))
+driver.load([NUMBERS["openat"]])
+self_test(driver)
+try:
+    open("/nowhere/own")
+except OSError:
+    os.spawnv(os.P_WAIT, "/bin/cat", ["cat", "/nowhere/other"])
+calls = [call for taken in driver.take() for call, _ in Decoder().decode(*taken)]
+paths = {text for call in calls for text in call.params if isinstance(text, str)}
+print("/nowhere/own" in paths, "/nowhere/other" in paths)
+"""
+
+
+def test_an_agent_in_a_pid_namespace_knows_itself() -> None:
+    command = ["/usr/bin/unshare", "-pf", "--mount-proc", sys.executable, "-c", INSIDE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
