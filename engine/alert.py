@@ -96,12 +96,12 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
         output = f"{self._prefix(iso_8601)} {self.message}"
         time_field = "evt.time.iso8601" if iso_8601 else "evt.time"
         fields = {time_field: self.time_ns, **self.output_fields}
-        hostname, of_rule = _json(self.hostname), _json_of_rule(self.priority, self.rule, self.source, self.tags)
+        head, tail = _json_of_rule(self.hostname, self.priority, self.rule, self.source, self.tags)
         more = f'"lanner":{{"uid":{_json(self.uid)}}},' if with_uid else ""
         more += f'"message":{_json(self.message)},' if with_message else ""
         return _obeyed(
-            f'{{"hostname":{hostname},{more}"output":{_json(output)},"output_fields":{_json(fields)},'
-            f'{of_rule},"time":"{times.utc_json(self.time_ns)}"}}'
+            f'{head}{more}"output":{_json(output)},"output_fields":{_json(fields)},'
+            f'{tail},"time":"{times.utc_json(self.time_ns)}"}}'
         )
 
 
@@ -113,9 +113,10 @@ def _json(value: Any) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _json_of_rule(priority: Priority, rule: str, source: str, tags: tuple[str, ...]) -> str:
-    """Return the part of an alert's JSON that is the same for all alerts of a rule."""
-    return f'"priority":{_json(priority.label)},"rule":{_json(rule)},"source":{_json(source)},"tags":{_json(tags)}'
+def _json_of_rule(hostname: str, priority: Priority, rule: str, source: str, tags: tuple[str, ...]) -> tuple[str, str]:
+    """Return what is the same in the JSON of all alerts of a rule: the beginning, and what is before the time."""
+    tail = f'"priority":{_json(priority.label)},"rule":{_json(rule)},"source":{_json(source)},"tags":{_json(tags)}'
+    return f'{{"hostname":{_json(hostname)},', tail
 
 
 def _obeyed(text: str) -> str:

@@ -18,7 +18,7 @@ class Priority(IntEnum):
     @property
     def label(self) -> str:
         """The spelling in alerts: ``Warning``."""
-        return self.name.capitalize()
+        return _LABELS[self]
 
     @classmethod
     def parse(cls, text: str) -> "Priority":
@@ -34,3 +34,6 @@ class Priority(IntEnum):
         except KeyError:
             known = ", ".join(p.name.lower() for p in cls)
             raise ValueError(f"unknown priority {text!r}; one of {known}") from None
+
+
+_LABELS = tuple(priority.name.capitalize() for priority in Priority)

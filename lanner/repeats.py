@@ -16,7 +16,7 @@ from engine.alert import Alert
 from engine.event import Event, Record
 
 RequestOf = Callable[[Record], "tuple[bytes, str] | None"]
-"""Tells the request of a record by a hash, and the stage at which it was recorded; None if it does not know."""
+"""Tells the request of a record, and the stage at which it was recorded; None if it does not know."""
 
 _EVENT_SECONDS = 900.0  # senders repeat for minutes; a log beside a webhook may lag as long
 _REQUEST_SECONDS = 300.0
@@ -55,7 +55,7 @@ class Repeats:
         self._forget_old(now)
         since = now - _EVENT_SECONDS
         fresh: list[Alert] = []
-        here: dict[_Key, set[str]] = {}
+        here: dict[_Key, str] = {}
         uids: set[str] = set()
         for alert, event in found:
             request_of = self.requests.get(event.source)
@@ -86,15 +86,14 @@ class Repeats:
                 stages = stages if when >= now - _REQUEST_SECONDS else ""
                 self._stages[key] = (now, stages if f"{stage} " in stages else sys.intern(f"{stages}{stage} "))
 
-    def _is_other_stage(self, key: _Key, stage: str, here: dict[_Key, set[str]], now: float) -> bool:
+    def _is_other_stage(self, key: _Key, stage: str, here: dict[_Key, str], now: float) -> bool:
         """Whether a request was told of, but not at this stage; ``here`` are those of the same events."""
         when, told = self._stages.get(key, (now, ""))
         if when < now - _REQUEST_SECONDS:
             told = ""
-        others = here.setdefault(key, set())
-        known = bool(told or others) and f"{stage} " not in told and stage not in others
-        others.add(stage)
-        return known
+        told += here.get(key, "")
+        here[key] = f"{here.get(key, '')}{stage} "
+        return bool(told) and f"{stage} " not in told
 
     def _note(self, alert: Alert, key: _Key, stage: str) -> None:
         """Keep what an alert does not say until it is told."""

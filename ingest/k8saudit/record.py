@@ -63,6 +63,9 @@ def to_event(entry: object, origin: str) -> Event:
 
 def recorded_time(entry: Mapping[str, Any]) -> int | None:
     """Return when it happened, nanoseconds since the epoch, by the first of its times that can be read."""
+    stamped = _time_ns(entry.get(_TIME_KEYS[0]))
+    if stamped is not None:
+        return stamped
     return next((time for key in _TIME_KEYS if (time := _time_ns(entry.get(key))) is not None), None)
 
 

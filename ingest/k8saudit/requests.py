@@ -6,8 +6,6 @@ where the server chose it. The time of receipt is the API server's, in microseco
 an aggregated API server has another one, so that what two servers tell of one request stays apart.
 """
 
-from hashlib import blake2b
-
 import msgspec
 
 from engine.event import Record
@@ -18,13 +16,12 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def request_of(record: Record) -> tuple[bytes, str] | None:
-    """Return a hash of the request, and its stage; None when the event does not tell enough to know them."""
+    """Return bytes that tell the request, and its stage; None when the event does not tell enough to know them."""
     stage = record.get("stage")
     if type(stage) is not str or not record.get("auditID") or not record.get("requestReceivedTimestamp"):
         return None
     cluster = text_at(record, "annotations", "cluster_name")
     try:
-        told = _encode([cluster, *(record.get(key) for key in _COMMON)])
+        return _encode([cluster, *[record.get(key) for key in _COMMON]]), stage
     except (RecursionError, UnicodeEncodeError):
         return None
-    return blake2b(told, digest_size=16).digest(), stage
