@@ -14,8 +14,8 @@ so that nothing but the calls counts: opening and closing a file, reading and wr
     fast-all   the same, at their own tracepoints
     bpftrace   the same opens printed by bpftrace, where it is installed
 
-Then: how many events a second are read, decoded and put in the state engine; how long attaching takes with and without
-a compiled program in the cache; memory.
+And: how long attaching takes with and without a compiled program in the cache; memory; what share of many events a
+second is lost, read, decoded and put in the state engine by one processor.
 """
 
 import argparse
@@ -51,6 +51,7 @@ NOBODY = Filter(
     early="struct f_name n; __builtin_memcpy(&n, v->comm, 16); return f_names.lookup(&n) != 0;",
     contents={"f_names": [(b"no-such-program".ljust(16, b"\0"), b"\1")]},
 )
+RATES = (50_000, 100_000, 150_000, 200_000, 0)
 CALLS = {"open": 200_000, "read": 300_000, "getppid": 1_000_000, "exec": 300}
 
 _CALL = b"\x0f\x05"
@@ -192,35 +193,37 @@ def ratios(rounds: int) -> None:
 
 
 def throughput(seconds: float) -> None:
-    """Tell how many events a second come through, and what is lost, while one processor makes as many as it can."""
-    driver = Driver(DriverOptions(mode="full"))
-    driver.load(OPENS)
-    decoder, state, count = Decoder(), State(), 0
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    maker = subprocess.Popen([sys.executable, __file__, "--make", str(seconds)])
-    begin, used = time.perf_counter(), time.process_time()
-    while maker.poll() is None:
-        driver.wait(0.02)
-        for batch, starts in driver.take():
-            for call, _ in decoder.decode(batch, starts):
-                state.apply(call)
-                count += 1
-    took, used = time.perf_counter() - begin, time.process_time() - used
-    lost = driver.counts()["dropped:bulk"]
-    print(f"\n{count / took:,.0f} events/s read, decoded and put in the state engine while made without limit")
-    print(
-        f"{used / count * 1e6:.2f} us of processor time each ({count / used:,.0f}/s), {lost / (count + lost):.1%} lost"
-    )
-    driver.close()
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    """Tell what share of many events a second is lost, and what reading, decoding and the state engine take."""
+    print("\nasked for  delivered/s     lost   processor time each")
+    for rate in RATES:
+        driver = Driver(DriverOptions(mode="full"))
+        driver.load([NUMBERS["getppid"]])
+        decoder, state, count = Decoder(), State(), 0
+        maker = subprocess.Popen([sys.executable, __file__, "--make", str(seconds), "--rate", str(rate)])
+        begin, used = time.perf_counter(), time.process_time()
+        while maker.poll() is None:
+            driver.wait(0.02)
+            for batch, starts in driver.take():
+                for call, _ in decoder.decode(batch, starts):
+                    state.apply(call)
+                    count += 1
+        took, used = time.perf_counter() - begin, time.process_time() - used
+        lost = driver.counts()["dropped:bulk"]
+        shown = f"{rate:,}" if rate else "all it can"
+        print(f"{shown:>10} {count / took:12,.0f} {lost / (count + lost):8.1%} {used / count * 1e6:15.2f} us")
+        driver.close()
 
 
-def make(seconds: float) -> None:
-    """Open a file again and again."""
+def make(seconds: float, rate: int) -> None:
+    """Make calls, ``rate`` a second or as many as there can be."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    run, end = loop(_OPEN_CLOSE), time.monotonic() + seconds
-    while time.monotonic() < end:
-        run(10_000, b"/etc/hostname\0")
+    run, begin, made = loop(_GETPPID), time.monotonic(), 0
+    while (now := time.monotonic()) < begin + seconds:
+        if not rate or made < (now - begin) * rate:
+            run(500, b"")
+            made += 500
+        else:
+            time.sleep(0.001)
 
 
 ATTACH = """
@@ -259,11 +262,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--load", help=argparse.SUPPRESS)
     parser.add_argument("--make", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--rate", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
         load(options.load)
     elif options.make:
-        make(options.make)
+        make(options.make, options.rate)
     elif found := reasons():
         print("nothing to measure here:", *found, sep="\n  ")
     else:
