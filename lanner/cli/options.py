@@ -39,6 +39,10 @@ class _FileSource(click.ParamType[str]):
 PRIORITY = _Priority()
 FILE_SOURCE = _FileSource()
 
+CONFIG = click.option("-c", "--config", "path", metavar="FILE", help="Configuration file; by default as in lanner run.")
+OVERRIDES = click.option(
+    "-o", "--option", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the configuration over it."
+)
 RULES = click.option(
     "-r",
     "--rules",
