@@ -123,7 +123,7 @@ class Record:
     __slots__ = ("_infos", "args", "cgroups", "head", "parts")
 
     def __init__(self, batch: bytes, at: int, head: Header) -> None:
-        """Take apart what follows a header that begins at a place of a batch. Raises struct.error if cut off."""
+        """Take apart what follows a header that begins at a place of a batch."""
         self.head = head
         self.args: tuple[int, ...] = head[5:11]
         parts: dict[int, bytes] = {}
@@ -133,7 +133,7 @@ class Record:
         at += HEADER.size
         end = at + head.size
         unpack = _PART.unpack_from
-        while at < end:
+        while at + _PART.size <= end:
             tag, index, size = unpack(batch, at)
             at += 4
             value = batch[at : at + size]
@@ -167,13 +167,14 @@ class Record:
             return self._infos[index]
         except KeyError:
             found = self.parts.get(FD + index)
-            info = self._infos[index] = None if found is None else FdInfo._make(_FD.unpack(found))
+            whole = found is not None and len(found) == _FD.size
+            info = self._infos[index] = FdInfo._make(_FD.unpack(found)) if found and whole else None
             return info
 
     def socket(self, index: int) -> SocketInfo | None:
         """Return which socket a descriptor argument is, None when it is none."""
         found = self.parts.get(SOCKET + index)
-        return None if found is None else SocketInfo._make(_SOCKET.unpack(found))
+        return SocketInfo._make(_SOCKET.unpack(found)) if found and len(found) == _SOCKET.size else None
 
     def cgroup_paths(self) -> list[tuple[int, str]]:
         """Return the number of each subsystem (in ``offsets.SUBSYSTEMS``) and its path."""

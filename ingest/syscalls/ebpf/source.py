@@ -12,7 +12,7 @@ from ingest.base import Batch, Health, SourceError
 from ingest.syscalls.call import Call
 from ingest.syscalls.ebpf.bpf import BpfError
 from ingest.syscalls.ebpf.decode import Decoder
-from ingest.syscalls.ebpf.driver import Driver, DriverOptions
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions, ia32_possible
 from ingest.syscalls.ebpf.loader import Filter, LoadError
 from ingest.syscalls.ebpf.numbers import EVENTS
 from ingest.syscalls.ebpf.probe import reasons
@@ -116,6 +116,10 @@ class HostSource:
         if self._scan:
             self._scan()
         log.info("%s takes host events with eBPF (%s)", self.name, self.driver.mode)
+        if self.driver.mode == "fast" and ia32_possible():
+            log.warning("%s: mode fast does not see the calls of 32-bit programs, which this kernel runs", self.name)
+        for hook in self.driver.missing:
+            log.warning("%s: this kernel has no tracepoint %s; use of it is not counted", self.name, hook)
 
     async def reload(self, wanted: Wanted) -> None:
         """Have the kernel send what other rules want. Raises SourceError; what was loaded before goes on then."""

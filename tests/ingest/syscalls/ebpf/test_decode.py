@@ -15,6 +15,7 @@ from ingest.syscalls.ebpf.params import PARAMS
 from ingest.syscalls.ebpf.policy import OTHERS, STATE, STATE_NUMBERS, WANTED, entries
 from ingest.syscalls.ebpf.record import BYTES, FD, HEADER, PATH, RET, TEXT
 from ingest.syscalls.layouts import layout, names
+from ingest.syscalls.state import State
 
 PROCESSES = {"execve", "execveat", "clone", "clone3", "fork", "vfork"}
 
@@ -95,15 +96,25 @@ def test_a_record_that_is_cut_off_costs_itself_alone(length: int) -> None:
     assert decoder.damaged == 1
 
 
-@given(st.binary(min_size=0, max_size=300), st.sampled_from(sorted(EVENTS)), st.integers(0, 5))
-def test_no_bytes_raise_anything(body: bytes, nr: int, kind: int) -> None:
-    head = list(HEADER.unpack(OPENAT[: HEADER.size]))
-    head[24], head[25], head[28] = nr, kind, len(body)
+PARTS = st.lists(
+    st.builds(
+        lambda tag, index, value: struct.pack("<BBH", tag, index, len(value)) + value,
+        st.integers(0, 15), st.sampled_from([*range(10), 0x10, 0x20, 0x40, 0x80, 0x87]), st.binary(max_size=150),
+    )
+).map(b"".join)  # fmt: skip
+
+
+@given(PARTS | st.binary(max_size=300), st.sampled_from(sorted(EVENTS)), st.integers(0, 6), st.integers(-200, 50))
+def test_no_bytes_raise_anything(body: bytes, nr: int, kind: int, ret: int) -> None:
+    head = Header._make(HEADER.unpack_from(OPENAT))._replace(nr=nr, kind=kind, size=len(body), ret=ret)
     decoder = Decoder()
     for call, _ in decoder.decode(HEADER.pack(*head) + body, [0]):
         assert isinstance(call.params, tuple)
         assert call.extra is None or isinstance(call.extra, dict)
-        assert call.fd is None or call.fd.num >= -1 or call.fd.num
+        assert call.fd is None or isinstance(call.fd.name, str)
+    state = State()
+    for call, _ in decoder.decode(HEADER.pack(*head) + body, [0]):
+        state.apply(call)
 
 
 def test_parameters_are_as_many_as_the_layout_says() -> None:

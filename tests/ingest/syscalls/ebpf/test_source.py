@@ -92,6 +92,22 @@ async def test_losses_are_an_event_a_counter_and_a_note_on_health() -> None:
     await source.stop(1)
 
 
+@pytest.mark.ebpf
+@needs_ebpf[1]
+async def test_mode_fast_warns_of_what_it_does_not_see(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not Path("/sys/kernel/tracing/events/syscalls").is_dir():
+        pytest.skip("tracefs is not mounted at /sys/kernel/tracing")
+    for possible in (True, False):
+        caplog.clear()
+        monkeypatch.setattr("ingest.syscalls.ebpf.source.ia32_possible", lambda found=possible: found)
+        source = HostSource(State(), OPENS, DriverOptions(mode="fast"))
+        await source.start()
+        await source.stop(0)
+        assert ("does not see the calls of 32-bit programs" in caplog.text) == possible
+
+
 async def test_where_there_is_no_ebpf_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.syscalls.ebpf.source.reasons", lambda: ["this is a toaster", "it is off"])
     with pytest.raises(SourceError, match=r"^this is a toaster; it is off$"):
