@@ -24,6 +24,10 @@ needs_ebpf = [
     pytest.mark.skipif(bool(REASONS) and not REQUIRED, reason="; ".join(REASONS) or "eBPF works here"),
 ]
 
+needs_tracefs = pytest.mark.skipif(
+    not Path("/sys/kernel/tracing/events/syscalls").is_dir(), reason="tracefs is not mounted at /sys/kernel/tracing"
+)
+
 WATCHED = Filter(
     declarations="BPF_HASH(f_watched, u32, u8, 1024);",
     early="u32 pid = v->tgid; return f_watched.lookup(&pid) != 0;",

@@ -15,7 +15,7 @@ from ingest.syscalls.ebpf.driver import Driver, DriverOptions
 from ingest.syscalls.ebpf.loader import Filter, LoadError
 from ingest.syscalls.ebpf.numbers import NUMBERS
 from ingest.syscalls.ebpf.selftest import self_test
-from tests.ingest.syscalls.ebpf.live import WATCHED, Watch, needs_ebpf, settles
+from tests.ingest.syscalls.ebpf.live import WATCHED, Watch, needs_ebpf, needs_tracefs, settles
 
 pytestmark = needs_ebpf
 STAT = "import os\nfor n in range(int(sys.argv[1])):\n    try: os.stat(f'/nowhere/{n}')\n    except OSError: pass\n"
@@ -161,9 +161,8 @@ def test_c_that_is_wrong_is_told_and_changes_nothing(watch: Watch) -> None:
     assert watch.run("import os; os.getcwd()").one("getcwd")
 
 
+@needs_tracefs
 def test_calls_are_seen_at_their_own_tracepoints() -> None:
-    if not Path("/sys/kernel/tracing/events/syscalls").is_dir():
-        pytest.skip("tracefs is not mounted at /sys/kernel/tracing")
     fast = Watch(STATS, DriverOptions(mode="fast"))
     try:
         assert numbers(fast.run(STAT, "20").calls) == list(range(20))

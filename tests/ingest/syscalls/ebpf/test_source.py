@@ -14,7 +14,7 @@ from ingest.syscalls.ebpf.loader import Filter, LoadError
 from ingest.syscalls.ebpf.numbers import NUMBERS
 from ingest.syscalls.ebpf.source import HostSource, Wanted, default_numbers
 from ingest.syscalls.state import State
-from tests.ingest.syscalls.ebpf.live import needs_ebpf, settles
+from tests.ingest.syscalls.ebpf.live import needs_ebpf, needs_tracefs, settles
 
 ROOT = Path(__file__).resolve().parents[4]
 OPENS = Wanted(frozenset({NUMBERS["openat"]}))
@@ -94,11 +94,10 @@ async def test_losses_are_an_event_a_counter_and_a_note_on_health() -> None:
 
 @pytest.mark.ebpf
 @needs_ebpf[1]
+@needs_tracefs
 async def test_mode_fast_warns_of_what_it_does_not_see(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if not Path("/sys/kernel/tracing/events/syscalls").is_dir():
-        pytest.skip("tracefs is not mounted at /sys/kernel/tracing")
     for possible in (True, False):
         caplog.clear()
         monkeypatch.setattr("ingest.syscalls.ebpf.source.ia32_possible", lambda found=possible: found)
