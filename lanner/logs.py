@@ -2,9 +2,24 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from engine.render import printable
+
+LEVELS = {
+    "emergency": logging.CRITICAL,
+    "alert": logging.CRITICAL,
+    "critical": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warning": logging.WARNING,
+    "notice": logging.INFO,
+    "info": logging.INFO,
+    "informational": logging.INFO,
+    "debug": logging.DEBUG,
+}
+"""Levels of log lines by Falco's names, as Python's."""
+
+Level = Literal["emergency", "alert", "critical", "error", "warning", "notice", "info", "informational", "debug"]
 
 _FORM = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -27,3 +42,8 @@ def set_up() -> None:
     handler.setFormatter(LineFormatter(_FORM))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lanner").setLevel(logging.INFO)
+
+
+def set_level(level: Level) -> None:
+    """Leave out our lines that are less severe."""
+    logging.getLogger("lanner").setLevel(LEVELS[level])

@@ -1,5 +1,6 @@
 """Rule files: finding the shipped ones and the user's, in order, and loading them into a rule set."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,11 @@ BUNDLED = "bundled"
 
 TESTS = "tests"
 """Name of the folders beside rules that hold tests of rules, not rules."""
+
+_log = logging.getLogger("lanner")
+
+OPTIONAL = ("/etc/falco/falco_rules.local.yaml", "/etc/falco/rules.d")
+"""Places for one's own rules that Falco's configuration lists as installed, whether something is there or not."""
 
 _SUFFIXES = (".yaml", ".yml")
 _HERE = Path(__file__).resolve().parent
@@ -36,12 +42,22 @@ def find(paths: Iterable[str]) -> list[Path]:
     Return the rule files that paths stand for, in order of loading.
 
     A folder stands for the ``.yaml`` and ``.yml`` files in it, sorted by name, as in Falco; of the shipped rules
-    (``bundled``) those in its folders too. No path at all stands for the shipped rules.
+    (``bundled``) those in its folders too. No path at all stands for the shipped rules. The places of OPTIONAL may be
+    empty or missing when there are other rules.
 
     Raises:
         RuleFileError: A path is not there, or holds no rule file.
     """
-    return [file for path in list(paths) or [BUNDLED] for file in _expand(path)]
+    given = list(paths) or [BUNDLED]
+    wanted = [path for path in given if path.rstrip("/") not in OPTIONAL or _is_there(Path(path))]
+    for path in given if wanted else ():
+        if path not in wanted:
+            _log.info("%s: no rules there", path)
+    return [file for path in wanted or given for file in _expand(path)]
+
+
+def _is_there(path: Path) -> bool:
+    return any(file.suffix in _SUFFIXES for file in path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _expand(path: str) -> list[Path]:

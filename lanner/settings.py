@@ -83,7 +83,7 @@ class Reader:
     Attributes:
         findings: What is wrong, one line each.
         notes: What has no effect or may not be meant, one line each.
-        elsewhere: Top-level keys that have no effect here, with a sentence each.
+        elsewhere: Keys that have no effect here by their dotted paths, with a sentence each.
     """
 
     def __init__(self, elsewhere: Mapping[str, str] | None = None) -> None:
@@ -101,8 +101,8 @@ class Reader:
             here = f"{path}.{name}" if path else name
             if name in keys:
                 given[name] = self.value(value, keys[name].kind, here)
-            elif not path and name in self.elsewhere:
-                self.note(word, here, f"has no effect: {self.elsewhere[name]}")
+            elif here in self.elsewhere:
+                self.note(word, here, f"has no effect: {self.elsewhere[here]}")
             elif name not in ignored:
                 self.wrong(word, here, f"unknown key{_nearest(name, keys)}")
         for key in keys.values():

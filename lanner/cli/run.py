@@ -92,6 +92,7 @@ def start(
 
     def load() -> Loaded:
         read = config.load_all(path, overrides)
+        logs.set_level(read.config.log_level)
         made = dataclasses.replace(read.config, rules_files=rules) if rules else read.config
         for note in read.notes:
             _log.warning("%s", note)

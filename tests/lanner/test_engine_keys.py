@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.syscalls.agent import HostOptions
+from lanner import rulefiles
 from lanner.config import read
 from lanner.errors import ConfigError
 from lanner.filesource import FilesOptions
@@ -71,3 +72,39 @@ def test_falcos_configuration_replays_a_capture(tmp_path: Path) -> None:
     assert "falco_libs: has no effect" in done.stderr
     again = lanner("run", "-c", tmp_path / "falco.yaml", "-e", tmp_path / "trace.scap")
     assert again.stdout.count("bash ESRCH") == 1
+
+
+def test_all_keys_that_falco_ships_are_taken() -> None:
+    config = read((Path(__file__).parent / "falco.yaml").read_text(), "falco.yaml")
+    assert [source.type for source in config.sources] == ["syscall"]
+    assert config.output_names == ("stdout", "syslog")
+
+
+def test_what_is_less_severe_than_the_level_of_the_log_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "trace.scap").write_bytes(written(calls()))
+    (tmp_path / "rules.yaml").write_text("- {rule: r, desc: d, condition: evt.type=kill, output: o, priority: INFO}\n")
+    for level, lines in (("info", True), ("error", False)):
+        done = lanner(
+            "run", "-r", tmp_path / "rules.yaml", "-e", tmp_path / "trace.scap", "-o", f"log_level={level}",
+            "-o", f"outbox.path={tmp_path / level}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert (" INFO " in done.stderr) == lines
+
+
+def test_falcos_places_for_own_rules_may_be_empty_or_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local, folder, other = tmp_path / "local.yaml", tmp_path / "rules.d", tmp_path / "rules.yaml"
+    monkeypatch.setattr(rulefiles, "OPTIONAL", (str(local), str(folder)))
+    other.write_text("[]")
+    given = [str(other), str(local), f"{folder}/"]
+    assert rulefiles.find(given) == [other]
+    folder.mkdir()
+    assert rulefiles.find(given) == [other]
+    (folder / "a.yaml").write_text("[]")
+    local.write_text("[]")
+    assert rulefiles.find(given) == [other, local, folder / "a.yaml"]
+    local.unlink()
+    with pytest.raises(rulefiles.RuleFileError):
+        rulefiles.find([str(local)])
+    with pytest.raises(rulefiles.RuleFileError):
+        rulefiles.find([str(other), str(tmp_path / "missing.yaml")])
