@@ -427,6 +427,8 @@ class _Body:
 
     def test(self, test: Test) -> str:
         """Return a Python expression for a comparison; absence makes it false."""
+        if test.op != "exists" and test.right is None and not test.constants:
+            return "False"  # before anything of it counts as read: this text is all that runs
         value = self.value(test.left)
         name = self._locals[test.left.key]
         if test.op == "exists":
@@ -436,8 +438,6 @@ class _Body:
             right = self.value(test.right)
             compared = with_field(test, name, self._locals[test.right.key], self.writer)
             return f"({value} is not None and {right} is not None and {compared})"
-        if not test.constants:
-            return "False"
         return self._with_constants(test, value, name)
 
     def _with_constants(self, test: Test, value: str, name: str) -> str:
