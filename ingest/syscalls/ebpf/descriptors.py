@@ -111,7 +111,7 @@ def _unix(new: Descriptor, record: Record, index: int, found: SocketInfo, role: 
             new.ends = Ends(socket.AF_UNIX, far, own, found.peer, found.sk)
         else:
             new.ends = Ends(socket.AF_UNIX, own, far, found.sk, found.peer)
-        new.connected = True
+        new.connected, new.name_changed = True, bool(role)
         new.name = show_ends(new.ends)
     elif own.path:
         new.address, new.name = own, own.path
@@ -162,7 +162,7 @@ def set_ends(new: Descriptor, here: Address, there: Address, role: str) -> None:
         here = Address(there.family, b"\0" * len(there.ip), here.port)
     server = role == "server" or (not role and _serves(here.port, there.port))
     new.ends = Ends(there.family, there, here) if server else Ends(there.family, here, there)
-    new.server, new.connected = server, True
+    new.server, new.connected, new.name_changed = server, True, bool(role)
     new.typechar = TYPECHARS.get(there.family, new.typechar)
     new.name = show_ends(new.ends, new.l4)
 

@@ -40,6 +40,8 @@ print(port, client.getsockname()[1])
         "tcp",
     )
     assert (connected.fd.server, accepted.fd.server) == (False, True)
+    assert connected.fd.name_changed
+    assert accepted.fd.name_changed
     assert connected.params[3] == Address(2, LOCAL, port)
     assert accepted.params[4] == 7
     assert seen.one("bind").params[1] == Address(2, LOCAL, 0)
@@ -47,6 +49,8 @@ print(port, client.getsockname()[1])
     sent = seen.one("sendto")
     assert sent.params[:2] == (5, b"hello")
     assert sent.params[4] == expected
+    assert sent.fd is not None
+    assert not sent.fd.name_changed
 
 
 def test_a_connection_that_is_being_made_has_its_ends(watch: Watch) -> None:
