@@ -94,6 +94,7 @@ class _Outline(msgspec.Struct, gc=False):
 
     kind: Literal["Event"]
     apiVersion: Literal["audit.k8s.io/v1"]  # noqa: N815 - as the API spells it
+    auditID: str  # noqa: N815
     stageTimestamp: datetime  # noqa: N815
     verb: str
     stage: Literal["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"]

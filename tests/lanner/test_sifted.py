@@ -145,6 +145,7 @@ def test_other_rules_are_asked_anew(rules: Path, tmp_path: Path) -> None:
     "odd",
     [
         {"stage": "Dress rehearsal"},
+        {"auditID": 5},
         {"stageTimestamp": "soon"},
         {"stageTimestamp": "1960-01-01T00:00:00Z"},
         {"kind": "Pod"},
