@@ -196,22 +196,30 @@ def throughput(seconds: float) -> None:
     """Tell what share of many events a second is lost, and what reading, decoding and the state engine take."""
     print("\nasked for  delivered/s     lost   processor time each")
     for rate in RATES:
-        driver = Driver(DriverOptions(mode="full"))
-        driver.load([NUMBERS["getppid"]])
-        decoder, state, count = Decoder(), State(), 0
-        maker = subprocess.Popen([sys.executable, __file__, "--make", str(seconds), "--rate", str(rate)])
-        begin, used = time.perf_counter(), time.process_time()
-        while maker.poll() is None:
-            driver.wait(0.02)
-            for batch, starts in driver.take():
-                for call, _ in decoder.decode(batch, starts):
-                    state.apply(call)
-                    count += 1
-        took, used = time.perf_counter() - begin, time.process_time() - used
-        lost = driver.counts()["dropped:bulk"]
+        count, took, used, lost = consumed(Filter(), rate, seconds)
         shown = f"{rate:,}" if rate else "all it can"
         print(f"{shown:>10} {count / took:12,.0f} {lost / (count + lost):8.1%} {used / count * 1e6:15.2f} us")
-        driver.close()
+    _, took, used, _ = consumed(NOBODY, 100_000, seconds)
+    print(f"   100,000 held back by the kernel: {used / took:.1%} of a processor")
+
+
+def consumed(chosen: Filter, rate: int, seconds: float) -> tuple[int, float, float, int]:
+    """Take what a process makes; returns the number of events, seconds, seconds of processor time, and losses."""
+    driver = Driver(DriverOptions(mode="full"))
+    driver.load([NUMBERS["getppid"]], chosen)
+    decoder, state, count = Decoder(), State(), 0
+    maker = subprocess.Popen([sys.executable, __file__, "--make", str(seconds), "--rate", str(rate)])
+    begin, used = time.perf_counter(), time.process_time()
+    while maker.poll() is None:
+        driver.wait(0.02)
+        for batch, starts in driver.take():
+            for call, _ in decoder.decode(batch, starts):
+                state.apply(call)
+                count += 1
+    took, used = time.perf_counter() - begin, time.process_time() - used
+    lost = driver.counts()["dropped:bulk"]
+    driver.close()
+    return count, took, used, lost
 
 
 def make(seconds: float, rate: int) -> None:
@@ -274,7 +282,8 @@ def main() -> None:
         attaching()
         throughput(options.seconds)
         print()
-        ratios(options.rounds)
+        if options.rounds:
+            ratios(options.rounds)
 
 
 if __name__ == "__main__":

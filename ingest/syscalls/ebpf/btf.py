@@ -17,7 +17,7 @@ _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 _ARRAY = struct.Struct("<III")
 
-_PTR, _ARRAY_KIND, _STRUCT, _UNION, _ENUM = 2, 3, 4, 5, 6
+_ARRAY_KIND, _STRUCT, _UNION, _ENUM = 3, 4, 5, 6
 _TRANSPARENT = {8, 9, 10, 11, 18}  # typedef, volatile, const, restrict, type tag
 _FIXED = {1: 4, 3: 12, 14: 4, 17: 4}  # bytes after the type: int, array, variable, declaration tag
 _PER_ENTRY = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # struct, union, enum, prototype, section, 64-bit enum
@@ -114,10 +114,6 @@ class Btf:
     def offset(self, structure: str, path: str) -> int:
         """Return the bytes from the start of a structure to a member, ``thread_info.status``. Raises BtfError."""
         return self._walk(structure, path)[0] // 8
-
-    def bit(self, structure: str, path: str) -> int:
-        """Return the position in bits of a member. Raises BtfError."""
-        return self._walk(structure, path)[0]
 
     def size(self, structure: str) -> int:
         """Return the size of a structure in bytes. Raises BtfError."""

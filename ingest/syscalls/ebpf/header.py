@@ -17,7 +17,6 @@ class Kind(IntEnum):
     FORK = 2
     EXIT = 3
     RENAME = 4
-    IO_URING = 5
 
 
 class Mark(IntFlag):

@@ -16,8 +16,8 @@ _SOCKET = struct.Struct("<QQII6H16s16s4x")
 EXEC = struct.Struct("<15Q4I")
 FORK = struct.Struct("<10Q6I")
 
-TEXT, BYTES, FD, PATH, SOCKET, UNIX, UNIX_PEER, ARGV, ENV, CGROUP, EXEC_INFO, FORK_INFO, EXIT_INFO, NAME = (
-    tag << 8 for tag in range(1, 15)
+TEXT, BYTES, FD, PATH, SOCKET, UNIX, UNIX_PEER, ARGV, ENV, CGROUP, EXEC_INFO, FORK_INFO, NAME = (
+    tag << 8 for tag in range(1, 14)
 )
 """Keys of parts: the tag, to which the index of the argument is added."""
 
