@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 
 ##@ Use
 
-run: $(RUNS) ## watch Lanner work: a stand-in for AWS, an audit webhook, made-up events, alerts on the screen
+run: $(RUNS) ## watch Lanner work: a stand-in for AWS, an audit webhook, for root this host; alerts on the screen
 	$(BIN)/lanner demo
 
 ##@ Develop
@@ -44,11 +44,12 @@ help: ## show this help
 		$(MAKEFILE_LIST)
 
 # The environment: what a user needs to run it, and what it takes to work on it. Made anew when dependencies change.
-$(RUNS): pyproject.toml .ci/venv
+$(RUNS): pyproject.toml .ci/venv .ci/ebpf
 	PYTHON=$(PYTHON) sh .ci/venv $(VENV) --editable '.[demo]'
+	sh .ci/ebpf
 	touch $@
 
-$(READY): pyproject.toml .ci/venv
+$(READY): pyproject.toml .ci/venv .ci/ebpf
 	PYTHON=$(PYTHON) sh .ci/venv $(VENV) --editable '.[demo,kubernetes]' --group dev
 	sh .ci/ebpf
 	touch $(RUNS) $@

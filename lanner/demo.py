@@ -2,7 +2,8 @@
 The demonstration: ``lanner run`` itself, fed with made-up events over the transports it has in production.
 
 A moto server on loopback stands in for AWS: files put into its bucket are announced on its queue. Audit events are
-posted to the webhook as an API server would. Nothing leaves this machine and nothing of it outlives the command.
+posted to the webhook as an API server would. Where eBPF works, this host is watched too, while harmless versions of
+what attackers do are done on it. Nothing leaves this machine and nothing of it outlives the command.
 """
 
 import contextlib
@@ -24,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from lanner.errors import Exit, UserError
+
+ACTIONS = ("shadow", "netcat", "fileless")
+"""What is done on this host, of the actions of ``lanner events generate``."""
 
 SAMPLES = Path(__file__).resolve().parent / "data" / "samples"
 WEBHOOK_PATH = "/k8s-audit"
@@ -133,12 +137,31 @@ def free_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def configuration(found: Cloud, port: int, folder: Path) -> dict[str, Any]:
-    """Return the configuration of the service: a queue and a webhook, everything else as it is by default."""
+def configuration(found: Cloud, port: int, folder: Path, with_host: bool = False) -> dict[str, Any]:
+    """Return the configuration of the service: a queue, a webhook, maybe this host; all else as it is by default."""
     queue = {"type": "cloudtrail", "queue": f"sqs://{found.queue_url}", "wait": 1}
     aws = {"endpoint_url": found.endpoint, "region": _REGION}
     webhook = {"type": "k8saudit", "listen": {"host": _HOST, "port": port}, "path": WEBHOOK_PATH}
-    return {"sources": [{**queue, "aws": aws}, webhook], "outbox": {"path": str(folder / "outbox.sqlite")}}
+    host = [{"type": "syscall"}] if with_host else []
+    return {"sources": [{**queue, "aws": aws}, webhook, *host], "outbox": {"path": str(folder / "outbox.sqlite")}}
+
+
+def without_host() -> str:
+    """Return why this host cannot be watched; "" where it can."""
+    from ingest.syscalls.ebpf import probe
+
+    return "; ".join(probe.reasons())
+
+
+def act(folder: Path) -> None:
+    """Do the actions on this host in a folder that is there for them; what cannot be done here is left out."""
+    from lanner import generated
+    from lanner.generator import Skipped, perform
+
+    for name in ACTIONS:
+        (folder / name).mkdir()
+        with contextlib.suppress(Skipped, OSError):
+            perform(generated.ACTIONS[name], folder / name)
 
 
 @dataclass(slots=True)
@@ -187,10 +210,10 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(found: Cloud, port: int, folder: Path) -> Iterator[Service]:
+def service(found: Cloud, port: int, folder: Path, with_host: bool = False) -> Iterator[Service]:
     """Run ``lanner run``; at the end stop it in order and wait for it."""
     path = folder / "lanner.yaml"
-    path.write_text(json.dumps(configuration(found, port, folder), indent=2), "utf-8")
+    path.write_text(json.dumps(configuration(found, port, folder, with_host), indent=2), "utf-8")
     process = subprocess.Popen(  # noqa: S603 - this very program
         [sys.executable, "-m", "lanner", "run", "-c", str(path)], env={**os.environ, **_CREDENTIALS}
     )

@@ -22,11 +22,15 @@ Starts a stand-in for AWS (moto) on this machine and 'lanner run' with a queue a
 bundled CloudTrail files and Kubernetes audit events, shows the alerts and a summary, and ends. Needs no account, no
 cluster and no root; nothing leaves this machine. Ctrl-C ends it at any time.
 
+For root, where eBPF works, this host is watched as well while harmless things that look like attacks are done on it;
+alerts on what else happens here are real.
+
 \b
 Examples:
   lanner demo
   lanner demo --keep         goes on listening, for events of your own
   lanner demo --port 9800    when 9765 is taken
+  lanner demo --no-host      without a look at this host
 
 \b
 Exit status:
@@ -41,6 +45,7 @@ What to try next:
   {lanner} rules list                                what is looked for
   {lanner} fields aws_cloudtrail                     what rules can ask about
   {lanner} run --help                                the service on queues and webhooks of yours
+  {lanner} agent --help                              the same for this host
 """
 _KEPT = """
 Still listening; Ctrl-C ends it. Send it events of your own:
@@ -53,7 +58,8 @@ Still listening; Ctrl-C ends it. Send it events of your own:
 @click.command(help=_HELP)
 @click.option("--keep", is_flag=True, help="Stay after the samples, until Ctrl-C.")
 @click.option("--port", default=9765, show_default=True, help="Port of the audit webhook; 0 for any free one.")
-def demo(keep: bool, port: int) -> Exit:
+@click.option("--host/--no-host", default=True, help="Watch this host where that is possible.  [default: --host]")
+def demo(keep: bool, port: int, host: bool) -> Exit:
     """Run the demonstration."""
     from lanner import demo as stage
 
@@ -62,9 +68,12 @@ def demo(keep: bool, port: int) -> Exit:
         signal.signal(number, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="lanner-demo-") as folder:
+            host = host and _can_watch()
             _say("Starting a stand-in for AWS and the service ...")
-            with stage.cloud() as cloud, stage.service(cloud, port, Path(folder)) as service:
+            with stage.cloud() as cloud, stage.service(cloud, port, Path(folder), host) as service:
                 _play(cloud, service)
+                if host:
+                    _act(Path(folder))
                 if keep:
                     click.echo(_KEPT.format(url=service.url, endpoint=cloud.endpoint))
                     service.process.wait()
@@ -85,6 +94,22 @@ def _play(cloud: "Cloud", service: "Service") -> None:
     _say(f"Uploading CloudTrail files to the bucket at {cloud.endpoint}; the queue announces them")
     cloud.upload(SAMPLES / "cloudtrail")
     service.wait_for(cloud.is_settled, "reading the CloudTrail files")
+
+
+def _can_watch() -> bool:
+    from lanner.demo import without_host
+
+    reason = without_host()
+    if reason:
+        _say(f"This host is not watched: {reason}")
+    return not reason
+
+
+def _act(folder: Path) -> None:
+    from lanner.demo import ACTIONS, act
+
+    _say(f"Doing harmless things on this host: {', '.join(ACTIONS)}; what else happens here is seen as well")
+    act(folder)
 
 
 def _command() -> str:
