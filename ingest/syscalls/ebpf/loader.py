@@ -121,7 +121,7 @@ def _text(numbers: Mapping[str, int], part: str) -> str:
 
 def stages_source(known: Mapping[str, int], snaplen: int) -> Source:
     """Return what does not depend on rules, for the kernel whose members are at the known places."""
-    numbers = {"SNAPLEN": snaplen, "WATERMARK": 256, "FIRST_PIDNS": FIRST_PIDNS, "NR_CHDIR": NUMBERS["chdir"]}
+    numbers = {"SNAPLEN": snaplen, "WATERMARK": 1024, "FIRST_PIDNS": FIRST_PIDNS, "NR_CHDIR": NUMBERS["chdir"]}
     return Source(_text({**known, **numbers}, "stages"), STAGES)
 
 
