@@ -2,12 +2,16 @@
 
 import os
 import platform
+import re
 import struct
 from pathlib import Path
 
 from ingest.syscalls.ebpf import bpf
 from ingest.syscalls.ebpf.btf import BTF
 from ingest.syscalls.ebpf.loader import LoadError, find_bcc, is_cached, kernel_offsets
+
+OLDEST = (5, 15)
+"""The first kernel in which the program finds the registers of a thread (helper bpf_task_pt_regs)."""
 
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 _RETURN_0 = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
@@ -19,8 +23,16 @@ def reasons() -> list[str]:
         return [f"host events need Linux, this is {platform.system()}"]
     if platform.machine() != "x86_64":
         return [f"the eBPF driver knows x86-64 only, this is {platform.machine()}"]
+    if _version() < OLDEST:
+        return [f"the eBPF driver needs Linux {OLDEST[0]}.{OLDEST[1]} or later, this is {platform.release()}"]
     found = [reason for reason in (_without_capability(), _without_types(), _without_compiler()) if reason]
     return found or [reason for reason in (_without_bpf(), _without_members()) if reason]
+
+
+def _version() -> tuple[int, int]:
+    """Return the kernel's version, as far as it is a number."""
+    numbers = [int(part) for part in re.findall(r"\d+", platform.release())[:2]]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
 
 
 def _without_capability() -> str:

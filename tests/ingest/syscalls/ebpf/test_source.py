@@ -1,6 +1,8 @@
 """The source of live host events, and what it says where there can be none."""
 
 import asyncio
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -146,9 +148,38 @@ print(reasons())
     assert "lacks CAP_BPF and CAP_PERFMON" in told
 
 
+@pytest.mark.ebpf
+@needs_ebpf[1]
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+def test_four_capabilities_are_enough(tmp_path: Path) -> None:
+    capabilities = "+bpf,+perfmon,+dac_read_search,+sys_ptrace"
+    code = """
+from ingest.syscalls.ebpf.driver import Driver, DriverOptions
+from ingest.syscalls.ebpf.probe import reasons
+from ingest.syscalls.ebpf.selftest import self_test
+assert reasons() == []
+driver = Driver(DriverOptions(mode="full"))
+driver.load([])
+print(len(self_test(driver)) > 0)
+"""
+    os.chown(tmp_path, 65534, 65534)
+    done = subprocess.run(
+        [
+            *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", f"--inh-caps={capabilities}"),
+            *(f"--ambient-caps={capabilities}", f"--bounding-set=-all,{capabilities}", sys.executable, "-c", code),
+        ],
+        cwd=ROOT, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_other_systems_and_machines_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert probe.reasons() == ["the eBPF driver knows x86-64 only, this is riscv64"]
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("platform.release", lambda: "5.10.0-28-amd64")
+    assert probe.reasons() == ["the eBPF driver needs Linux 5.15 or later, this is 5.10.0-28-amd64"]
     monkeypatch.setattr("platform.system", lambda: "Plan9")
     assert probe.reasons() == ["host events need Linux, this is Plan9"]
 
