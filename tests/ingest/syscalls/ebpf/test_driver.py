@@ -182,12 +182,16 @@ def test_the_program_comes_from_the_cache_the_second_time(monkeypatch: pytest.Mo
         loader.compiled(loader.Source(source.text + " ", source.functions))
 
 
-def test_a_cache_that_others_could_write_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["lanner/ebpf", "lanner"])
+def test_a_cache_that_others_could_write_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
-    source = loader.hooks_source(loader.kernel_offsets(), Filter(), 1, False)
+    source = loader.Source("int nothing(void *ctx) { return 0; }", ("nothing",))
     loader.compiled(source)
-    (tmp_path / "lanner" / "ebpf").chmod(0o777)
+    assert loader.compiled(source).cached
+    (tmp_path / folder).chmod(0o777)
     assert not loader.compiled(source).cached
 
 
