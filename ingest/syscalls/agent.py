@@ -16,6 +16,7 @@ from ingest.syscalls.pushdown import Pushdown, push_down
 from ingest.syscalls.runtimes import RuntimeLookups, ask_runtimes
 from ingest.syscalls.state import State
 from ingest.syscalls.threads import ThreadTable
+from ingest.syscalls.users import host_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class HostAgent(HostSource):
                 raise ValueError(f"{key}: a ring is a power of two of at least 4096 bytes, not {size}")
         table = live_table()
         self._filter = options.filter == "kernel"
-        self._lookups = RuntimeLookups(table.containers, ask_runtimes())
+        self._lookups = RuntimeLookups(table.containers, ask_runtimes(host_root()))
         driver = DriverOptions(
             options.mode, options.priority_bytes, options.bulk_bytes, options.rate, options.burst, options.snaplen
         )

@@ -106,7 +106,7 @@ def ask_runtimes(root: str = "/") -> Ask:
     Return a function that asks every runtime there is.
 
     Args:
-        root: Root directory of the host, ``/host`` where the agent runs in a container.
+        root: Root directory of the host, ``/proc/1/root`` where the agent runs in a container.
     """
 
     def ask(identifier: str, _pid: int) -> Container | None:

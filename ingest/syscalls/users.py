@@ -76,7 +76,7 @@ class Accounts:
         """
         self._live = live
         self._proc = proc
-        self._databases: dict[str, Database] = {"": Database(_host_root(proc) if live else "")}
+        self._databases: dict[str, Database] = {"": Database(host_root(proc) if live else "")}
 
     def add_user(self, container: str, uid: int, user: User) -> None:
         """Take a user in, as captures list them."""
@@ -118,7 +118,7 @@ class Accounts:
         return found
 
 
-def _host_root(proc: str) -> str:
+def host_root(proc: str = "/proc") -> str:
     """Return the root directory of the host, which is another one than ours where the agent runs in a container."""
     first = f"{proc}/1/root"
     return first if os.path.isfile(f"{first}/etc/passwd") else "/"

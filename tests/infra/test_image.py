@@ -238,7 +238,8 @@ def test_the_service_is_the_last_stage_and_nobody_special_runs_it() -> None:
         elif stages:
             stages[-1][word] = words
     assert stages[-1]["name"] == "service"
-    assert all(stage["USER"] == "10001:10001" for stage in stages if "ENTRYPOINT" in stage)
+    users = {stage["name"]: stage["USER"] for stage in stages if "ENTRYPOINT" in stage}
+    assert users == {"lambda": "10001:10001", "agent": "0:0", "service": "10001:10001"}
     assert "lanner-health" in stages[-1]["HEALTHCHECK"]
     assert json.loads(stages[-1]["VOLUME"]) == ["/etc/lanner", "/var/lib/lanner", "/tmp"]
 
