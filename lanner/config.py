@@ -23,7 +23,7 @@ from lanner.errors import ConfigError
 from lanner.expansion import expand
 from lanner.falcokeys import NOWHERE
 from lanner.falcooutputs import HttpSection, ProgramSection, SyslogSection, options_of
-from lanner.logs import Level
+from lanner.logs import Level, LogForm
 from lanner.outputs.forms import FormName
 from lanner.outputs.kinds import OutputConfig
 from lanner.plugins import PluginConfig, sources_of
@@ -190,6 +190,7 @@ class Config:
         load_plugins: Names of the plugins to load, in order; without it all are.
         engine: Falco's choice of where events of this host come from; the source syscall does the same.
         on_source_failure: Whether a source that fails is started again, later each time, or ends the service.
+        log_format: Form of the program's own log, lines of text or a JSON object on each.
         log_level: Less severe lines of the program's own log are left out.
         watch_config_files: Whether rules and configuration are loaded anew when their files change, as on SIGHUP.
         webserver: Health, versions and metrics by HTTP.
@@ -227,6 +228,7 @@ class Config:
     load_plugins: tuple[str, ...] | None = None
     engine: EngineKeys = field(default_factory=EngineKeys)
     on_source_failure: Literal["restart", "exit"] = "restart"
+    log_format: LogForm = "text"
     log_level: Level = "info"
     watch_config_files: bool = True
     webserver: WebserverConfig = field(default_factory=WebserverConfig)

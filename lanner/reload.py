@@ -146,6 +146,8 @@ _OF_RULES = frozenset(
         "rule_matching",
         "static_fields",
         "load_plugins",
+        "log_format",
+        "log_level",
     )
 )
 

@@ -37,7 +37,7 @@ from lanner.internal import internal_alert
 from lanner.live import Live
 from lanner.outbox import Outbox
 from lanner.outputs.base import Output
-from lanner.outputs.leaving import leaving
+from lanner.outputs.leaving import Leaving, leaving
 from lanner.outputset import make_outputs
 from lanner.pipeline import Pipeline
 from lanner.reload import Load, Loaded, Reloader
@@ -69,7 +69,7 @@ def make_sources(config: Config, tell: Tell) -> list[Kept]:
     return [Kept(source, config.on_source_failure == "restart", tell) for source in with_spools(config).sources]
 
 
-async def serve(loaded: Loaded, load: Load, number: int = 1) -> tuple[Exit, Tally]:
+async def serve(loaded: Loaded, load: Load, number: int = 1, seconds: float = 0.0) -> tuple[Exit, Tally]:
     """
     Run until a signal, the end of all sources or what ends the service; return how it ended and what was found.
 
@@ -77,6 +77,7 @@ async def serve(loaded: Loaded, load: Load, number: int = 1) -> tuple[Exit, Tall
         loaded: Configuration and rules.
         load: Loads them anew, when they are to change.
         number: Of the process among the workers.
+        seconds: After which it stops; 0 for never.
     """
     config, counters = loaded.config, Counter[str]()
     repeats = Repeats({K8S_AUDIT: request_of}) if config.collapse_repeats else None
@@ -84,6 +85,8 @@ async def serve(loaded: Loaded, load: Load, number: int = 1) -> tuple[Exit, Tall
     detector = Detector(Engine(loaded.ruleset, config.rule_matching), hostname(), repeats, silencer)
     _spare_collector()
     stopping, grace = asyncio.Event(), _Grace(config.shutdown_grace)
+    if seconds:
+        asyncio.get_running_loop().call_later(seconds, stopping.set)
     with _signals(stopping):
         async with _custody(config, counters, grace) as custody, watching(config.enrichment):
             pipeline = Pipeline(detector, custody)
@@ -145,11 +148,29 @@ async def _custody(config: Config, counters: Counter[str], grace: _Grace) -> Asy
             opened.push_async_callback(output.close)
         custody = _open_custody(config, outputs, counters)
         try:
-            yield custody
+            with _reopening(outputs):
+                yield custody
         finally:
             left = await custody.close(grace.left())
             if left:
                 _log.warning("%s left in the outbox, to go out at the next start", counted(left, "alert"))
+
+
+@contextlib.contextmanager
+def _reopening(outputs: Sequence[Leaving]) -> Iterator[None]:
+    """Have outputs open their files anew, and start their programs anew, on SIGUSR1."""
+    loop = asyncio.get_running_loop()
+
+    def reopen() -> None:
+        _log.info("outputs open anew what they write to")
+        for output in outputs:
+            output.reopen()
+
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
 
 
 def _open_custody(config: Config, outputs: Sequence[Output], counters: Counter[str]) -> Custody:

@@ -11,12 +11,10 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from engine.load import ENGINE_VERSION
-from lanner import __version__
-from lanner.catalog import PLUGINS
 from lanner.config import Config, WebserverConfig
 from lanner.errors import Exit, UserError
 from lanner.live import Live
+from lanner.versions import versions
 
 _log = logging.getLogger("lanner.webserver")
 
@@ -100,15 +98,7 @@ async def _ready(live: Live) -> web.Response:
 
 
 async def _versions(_request: web.Request) -> web.Response:
-    minor = ENGINE_VERSION.split(".")[1]
-    told = {
-        "lanner_version": __version__,
-        "falco_version": __version__,
-        "engine_version": minor,
-        "engine_version_semver": ENGINE_VERSION,
-        "plugin_versions": dict(PLUGINS),
-    }
-    return web.json_response(told)
+    return web.json_response(versions())
 
 
 def _context(options: WebserverConfig) -> ssl.SSLContext:

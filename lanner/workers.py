@@ -21,7 +21,8 @@ from lanner.statedir import state_directory
 
 _log = logging.getLogger("lanner.workers")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)
+_NO_END = (signal.SIGHUP, signal.SIGUSR1)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, *_NO_END)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _HEALTHY = 60.0  # seconds of life after which a death is no reason to wait longer before the next start
 
@@ -117,7 +118,7 @@ def _watch(workers: list[_Worker], start: Callable[[_Worker], None]) -> Exit:
     while any(worker.pid for worker in workers) or not stopping:
         told = signal.sigtimedwait(_SIGNALS, _until_due(workers))
         if told and told.si_signo != signal.SIGCHLD:
-            stopping = stopping or told.si_signo != signal.SIGHUP
+            stopping = stopping or told.si_signo not in _NO_END
             _pass_on(workers, told.si_signo)
         for worker, ended in _ended(workers):
             reason = _final(ended)

@@ -2,7 +2,7 @@
 
 import click
 
-from lanner.cli.options import RULES, selection
+from lanner.cli.options import RULES, instead, selection
 from lanner.errors import Exit, UserError
 
 _HELP = """
@@ -43,17 +43,14 @@ def agent(
     **chosen: tuple[str, ...],
 ) -> Exit:
     """Watch the host or a program."""
-    import json
-
     from lanner.cli.run import start
     from lanner.sources import SourceStartError
 
     if trace != bool(command):
         raise UserError("--trace and a command belong together: lanner agent --trace -- COMMAND")
     source = {"type": "trace", "command": command} if trace else {"type": "syscall"}
-    instead = (f"sources={json.dumps([source])}", "load_plugins=[]", "engine.kind=nodriver")
     try:
-        return start(path, (*instead, *overrides), rules, dry_run, chosen)
+        return start(path, (*instead([source]), *overrides), rules, dry_run, chosen)
     except SourceStartError as error:
         if trace:
             raise

@@ -15,6 +15,7 @@ from lanner.errors import EXIT_MEANING, Exit, RulesError, UserError
 VERBS = {
     "scan": "Detect in files: CloudTrail and Kubernetes audit logs.",
     "run": "Run the service: sources in, alerts out.",
+    "reload": "Have a running service load its rules anew.",
     "agent": "Watch this host, or one program, by its system calls.",
     "capture": "Write host events to a file that Falco and sysdig read.",
     "demo": "Watch it work on made-up events.",

@@ -1,6 +1,6 @@
 """Arguments and options that several verbs share; what they mean is looked up when they are used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -81,3 +81,15 @@ def selected(
         return from_flags(disabled_names, disabled_tags, only_tags)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def instead(sources: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the overrides that put other sources in the place of all that the configuration names."""
+    import json
+
+    return (f"sources={json.dumps(list(sources))}", "load_plugins=[]", "engine.kind=nodriver")
+
+
+def no_sources() -> tuple[str, ...]:
+    """Return the overrides that leave one source which gives nothing, for verbs that only look."""
+    return instead([{"type": "files", "paths": ["/dev/null"]}])

@@ -52,6 +52,13 @@ Examples:
   lanner rules describe 'Trail stopped or deleted'
   lanner rules describe --json -r my_rules.yaml
 """
+_SCHEMA_HELP = """
+Print the JSON Schema of rule files, for editors that complete and check while you type.
+
+\b
+Examples:
+  lanner rules schema > rules.schema.json
+"""
 
 
 @click.group(short_help="Check, list, describe, show and test rules.")
@@ -153,6 +160,15 @@ def describe(name: str | None, rules: tuple[str, ...], as_json: bool) -> Exit:
         return Exit.OK
     for rule in found["rules"]:
         click.echo("\n".join(_description(rule)))
+    return Exit.OK
+
+
+@rules.command(help=_SCHEMA_HELP, short_help="Print the JSON Schema of rule files.")
+def schema() -> Exit:
+    """Print the schema."""
+    from lanner.ruleschema import schema as made
+
+    click.echo(json.dumps(made(), indent=2))
     return Exit.OK
 
 

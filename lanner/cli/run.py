@@ -2,11 +2,12 @@
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lanner.cli.options import RULES, selected, selection
+from lanner.cli.falcoflags import extra_output, printed, printing, warn_of_gone
+from lanner.cli.options import RULES, instead, selected, selection
 from lanner.errors import Exit
 
 if TYPE_CHECKING:
@@ -20,14 +21,16 @@ Run the service: take events from the configured sources, evaluate the rules, de
 
 The configuration is a YAML file: that of -c, else of LANNER_CONFIG, else /etc/lanner/lanner.yaml. SIGTERM and SIGINT
 (Ctrl-C) end the service in order: no more is taken in, what is begun is finished, alerts are delivered; a second signal
-ends it at once. SIGHUP, or a change of their files, loads rules anew; rules that are wrong change nothing. An input is
-acknowledged only when its alerts are safe, so a crash repeats events and loses none.
+ends it at once. SIGHUP, or a change of their files, loads rules anew; rules that are wrong change nothing. SIGUSR1 has
+outputs open files and start programs anew. An input is acknowledged only when its alerts are safe, so a crash repeats
+events and loses none. Falco's flags do what they do there; what they print, a verb prints, too.
 
 \b
 Examples:
   lanner run -c lanner.yaml
   lanner run -c lanner.yaml --dry-run              load everything, start nothing
   lanner run -c lanner.yaml -r my_rules.yaml       these rules instead of those of the file
+  lanner run -c lanner.yaml --disable-source k8s_audit -P /run/lanner.pid
   lanner run -c lanner.yaml -e trace.scap          what a capture or a log holds, instead of the sources, then end
   lanner run -o 'sources[].type=k8saudit' -o json_output=true
                                                    no file: an audit webhook on 127.0.0.1:9765/k8s-audit
@@ -52,17 +55,40 @@ Exit status:
     "-e", "files", multiple=True, metavar="FILE", help="Read this once instead of the sources; as lanner scan does."
 )
 @selection
+@click.option("--enable-source", "enabled", multiple=True, metavar="NAME", help="Run only this source: k8s_audit.")
+@click.option("--disable-source", "disabled", multiple=True, metavar="NAME", help="Do not run this source.")
+@click.option("-M", "seconds", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Stop after that.")
+@click.option("-P", "--pidfile", metavar="FILE", help="Write the process number there.  [default: beside the outbox]")
+@click.option("-p", "--print", "extra", metavar="FORMAT", help="Append this to the message of every rule.")
+@click.option("-U", "--unbuffered", is_flag=True, help="Has no effect: outputs are never buffered.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more; the same as -o log_level=debug.")
 @click.option("--dry-run", is_flag=True, help="Load configuration and rules, say what would run, start nothing.")
+@printing
 def run(
     path: str | None,
     rules: tuple[str, ...],
     overrides: tuple[str, ...],
     files: tuple[str, ...],
+    enabled: tuple[str, ...],
+    disabled: tuple[str, ...],
+    seconds: float,
+    pidfile: str | None,
+    extra: str | None,
+    unbuffered: bool,
+    verbose: bool,
     dry_run: bool,
-    **chosen: tuple[str, ...],
+    **asked: Any,
 ) -> Exit:
-    """Run the service, or only load it."""
-    return start(path, (*overrides, *_instead(files)), rules, dry_run, chosen)
+    """Run the service, only load it, or print what a flag of Falco asks for."""
+    chosen = {name: asked.pop(name) for name in ("disabled_names", "disabled_tags", "only_tags")}
+    warn_of_gone(asked)
+    overrides = (*(("log_level=debug",) if verbose else ()), *overrides)
+    done = printed(path, overrides, rules, asked)
+    if done is not None:
+        return done
+    overrides = (*overrides, *extra_output(extra), *_instead(files))
+    picked = ((), ()) if files else (enabled, disabled)
+    return start(path, overrides, rules, dry_run, chosen, picked, seconds, pidfile)
 
 
 def start(
@@ -71,6 +97,9 @@ def start(
     rules: tuple[str, ...],
     dry_run: bool,
     chosen: dict[str, tuple[str, ...]],
+    picked: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+    seconds: float = 0.0,
+    pidfile: str | None = None,
 ) -> Exit:
     """
     Load configuration and rules, and serve.
@@ -81,11 +110,16 @@ def start(
         rules: Instead of those of the configuration, if any.
         dry_run: Whether to say what would run, and start nothing.
         chosen: Which rules run, as the options of ``selection`` give it.
+        picked: Sources that alone run, and sources that do not.
+        seconds: After which the service stops; 0 for never.
+        pidfile: Of the file for the process number; None for that beside the outbox.
     """
     import asyncio
     import dataclasses
+    from pathlib import Path
 
-    from lanner import config, logs, service, workers
+    from lanner import config, logs, service, sourcechoice, workers
+    from lanner import pidfile as pidfiles
     from lanner.reload import Loaded
     from lanner.summary import tally_lines
     from lanner.terminal import wants_colour
@@ -93,7 +127,9 @@ def start(
     def load() -> Loaded:
         read = config.load_all(path, overrides)
         logs.set_level(read.config.log_level)
+        logs.set_form(read.config.log_format)
         made = dataclasses.replace(read.config, rules_files=rules) if rules else read.config
+        made = sourcechoice.chosen(made, *picked)
         for note in read.notes:
             _log.warning("%s", note)
         names = tuple(name for name, _ in read.files)
@@ -107,27 +143,22 @@ def start(
 
     def work(number: int) -> Exit:
         mine = loaded.config if loaded.config.workers == 1 else workers.share(loaded.config, number)
-        status, tally = asyncio.run(service.serve(dataclasses.replace(loaded, config=mine), load, number))
+        status, tally = asyncio.run(service.serve(dataclasses.replace(loaded, config=mine), load, number, seconds))
         for line in tally_lines(tally, wants_colour(sys.stderr)):
             click.echo(line, err=True, color=True)
         return status
 
-    if loaded.config.workers == 1:
-        return work(1)
-    for number in range(1, loaded.config.workers + 1):
-        workers.share(loaded.config, number)
-    return workers.supervise(loaded.config.workers, work)
+    with pidfiles.written(Path(pidfile) if pidfile else pidfiles.beside_outbox(loaded.config), bool(pidfile)):
+        if loaded.config.workers == 1:
+            return work(1)
+        for number in range(1, loaded.config.workers + 1):
+            workers.share(loaded.config, number)
+        return workers.supervise(loaded.config.workers, work)
 
 
 def _instead(files: tuple[str, ...]) -> tuple[str, ...]:
     """Return the overrides that put files in the place of all sources."""
-    import json
-
-    return (
-        (f"sources={json.dumps([{'type': 'files', 'paths': files}])}", "load_plugins=[]", "engine.kind=nodriver")
-        if files
-        else ()
-    )
+    return instead([{"type": "files", "paths": files}]) if files else ()
 
 
 def _tell(config: "Config", ruleset: "RuleSet") -> None:

@@ -1,7 +1,7 @@
 """What an output is to the rest of the program."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine.alert import Alert
 from lanner.errors import OutputError
@@ -29,6 +29,14 @@ class Output(Protocol):
 
     async def close(self) -> None:
         """Close what was opened."""
+
+
+@runtime_checkable
+class Reopens(Protocol):
+    """An output that holds something open which others may move or replace, such as a file."""
+
+    def reopen(self) -> None:
+        """Have what is written to opened anew, as after SIGUSR1."""
 
 
 class OutputClosed(OutputError):

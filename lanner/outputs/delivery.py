@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.alert import Alert
-from lanner.outputs.base import Output, Undelivered
+from lanner.outputs.base import Output, Reopens, Undelivered
 from lanner.outputs.throttle import Throttle
 
 _log = logging.getLogger("lanner.outputs")
@@ -143,6 +143,11 @@ class Delivery:
             self._follow_ups.clear()
         except Exception as error:
             _log.debug("%s took no follow-ups, tried again: %s", self.name, error)
+
+    def reopen(self) -> None:
+        """Have the output open anew what it writes to, where that is possible."""
+        if isinstance(self._output, Reopens):
+            self._output.reopen()
 
     async def close(self) -> None:
         """Tell of what is held back still, and close the output."""

@@ -1,6 +1,7 @@
 """Alerts in a file."""
 
 import asyncio
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ class FileOutput:
         self._worker = Worker("file")
         self._descriptor = -1
         self._torn = False
+        self._reopening: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Open the file. Raises OutputError when it cannot be written to."""
@@ -63,6 +65,10 @@ class FileOutput:
         data = "".join(map(self._line, alerts)).encode()
         await self._worker.run(lambda: self._append(data))
 
+    def reopen(self) -> None:
+        """Let go of the file at once, also when no alert comes that would notice that it was moved away."""
+        self._reopening = asyncio.ensure_future(self._worker.run(self._again))
+
     async def close(self) -> None:
         """Close the file, unless a write is stuck."""
         await asyncio.wait([asyncio.create_task(self._worker.run(self._shut))], timeout=_CLOSING)
@@ -71,6 +77,11 @@ class FileOutput:
     def _open(self) -> None:
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
         self._torn = _ends_within_line(self._path)
+
+    def _again(self) -> None:
+        self._shut()
+        with contextlib.suppress(OSError):  # the next alert tries once more
+            self._open()
 
     def _shut(self) -> None:
         if self._descriptor >= 0:

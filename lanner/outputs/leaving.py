@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engine.alert import Alert
-from lanner.outputs.base import Output, OutputClosed
+from lanner.outputs.base import Output, OutputClosed, Reopens
 
 _log = logging.getLogger("lanner.outputs")
 
@@ -41,6 +41,11 @@ class Leaving:
                 return
         self._counters[f"alerts_dropped:{self.name}"] += len(alerts)
 
+    def reopen(self) -> None:
+        """Have the output open anew what it writes to, where that is possible."""
+        if isinstance(self._output, Reopens):
+            self._output.reopen()
+
     async def close(self) -> None:
         """Close it."""
         await self._output.close()
@@ -52,7 +57,7 @@ class Leaving:
         _log.error("%s; the service goes on with %s", closed, ", ".join(sorted(self._left)))
 
 
-def leaving(outputs: Sequence[Output], counters: Counter[str]) -> list[Output]:
+def leaving(outputs: Sequence[Output], counters: Counter[str]) -> "list[Leaving]":
     """Return outputs such that each may be left by its reader while another one is not."""
     left = {output.name for output in outputs}
     return [Leaving(output, left, counters) for output in outputs]
