@@ -172,8 +172,8 @@ munlockall R
 mlock2 R q0 q1 2:mlock2_flags
 futex R q0 1:futex_operations u2
 nanosleep R interval0
-poll R - i2
-ppoll R - interval2 -
+poll R polled i2
+ppoll R polled interval2 mask3
 select R
 splice R d0 d2 q4 5:splice_flags
 copy_file_range R d2 q3 d0 q1 q4
@@ -360,6 +360,15 @@ def _interval(record: Record, at: int) -> int | None:
     return found[0] * 1_000_000_000 + found[1] if found else None
 
 
+def _polled(record: Record) -> tuple[tuple[int, int], ...] | None:
+    """Return the descriptors that poll found something for, and what; the first fifteen are looked at."""
+    raw = record.bytes(0)
+    if raw is None:
+        return None
+    entries = struct.iter_unpack("<ihh", raw[: len(raw) & ~7])
+    return tuple((num, falco_flags("poll_flags", found & 0xFFFF)) for num, _, found in entries if found)
+
+
 def _limit(record: Record, at: int, which: int) -> int | None:
     found = _numbers(record, at, "<II" if record.head.marks & Mark.COMPAT else "<qq")
     return found[which] if found else None
@@ -426,6 +435,8 @@ _NAMED: dict[str, Getter] = {
     "ring4": partial(_ring, which=4),
     "ring_flags": lambda record: falco_flags("io_uring_setup_flags", _ring(record, 2) or 0),
     "ring_features": lambda record: falco_flags("io_uring_setup_feats", _ring(record, 5) or 0),
+    "polled": _polled,
+    "mask3": partial(_number, at=3, form="<I", which=0),
     "interval0": partial(_interval, at=0),
     "interval2": partial(_interval, at=2),
     **{f"operation{which}": partial(_number, at=1, form="<HhHHhH", which=which) for which in range(6)},
