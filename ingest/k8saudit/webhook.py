@@ -6,6 +6,7 @@ refused for the sake of what is not, and overload is told by 429 or 503 with ``R
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -397,7 +398,10 @@ class WebhookSource:
     async def _enqueue(self, cluster: str, origin: str, body: bytes) -> _Waiting:
         """Have a request evaluated; its bytes, which count as held already, do so until it is settled."""
         size = len(body)
-        found = await asyncio.to_thread(self._found, body, origin) if size >= _IN_THREAD else None
+        found: _Found | None = None
+        if size >= _IN_THREAD:
+            with contextlib.suppress(Exception):  # it comes again, and is told, where small bodies are decoded
+                found = await asyncio.to_thread(self._found, body, origin)
         waiting = _Waiting(cluster, origin, body, asyncio.get_running_loop().create_future(), found)
 
         def release(_settled: Settled) -> None:

@@ -330,15 +330,16 @@ async def test_health_is_told_on_the_same_port(path: str) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("blanks", [0, 2 << 20])
 async def test_a_fault_of_ours_is_answered_500_without_its_traceback(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, blanks: int
 ) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(webhook, "outline", fail)
-    async with receiver() as running:
-        answer = await running.post(GOOD)
+    async with receiver(WebhookOptions(max_body_bytes=3 << 20, max_held_bytes=3 << 20)) as running:
+        answer = await running.post(GOOD + b" " * blanks)
 
         assert answer.status == 500
         assert "secret" not in answer.text
@@ -346,7 +347,7 @@ async def test_a_fault_of_ours_is_answered_500_without_its_traceback(
         assert "secret detail" in caplog.text
 
         monkeypatch.undo()
-        assert (await running.post(GOOD)).status == 200
+        assert (await running.post(GOOD + b" " * blanks)).status == 200
 
 
 async def test_a_large_body_is_read_beside_the_event_loop() -> None:
