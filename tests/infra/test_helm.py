@@ -44,6 +44,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "tokens": {**CERTIFICATE, "tokens": [TOKEN]},
     "enrichment": {**CERTIFICATE, "clusterName": "prod", "enrichment": {"enabled": True, "labels": ["app"]}},
     "metrics": {**CERTIFICATE, "metrics": {"enabled": True, "port": 9000}, "serviceMonitor": {"enabled": True}},
+    "agent": {**CERTIFICATE, "agent": {"enabled": True, "rules": {"files": {"mine.yaml": "[]"}}}},
     "persistent": {**MUTUAL, "persistence": {"enabled": True, "storageClass": "fast"}},
     "everything": {
         **MUTUAL,
@@ -117,9 +118,10 @@ def test_the_values_name_every_kind_that_can_be_watched() -> None:
 
 
 def test_the_schema_has_exactly_the_values() -> None:
-    resources = {"resources.requests", "resources.limits"}  # free, as in any container
+    ours = ("", "agent.")
+    resources = {f"{of}resources.{kind}" for of in ours for kind in ("requests", "limits")}  # free, as in any container
     free = {f"{name}.{key}" for name in resources for key in ("cpu", "memory")} | resources
-    values = set(keys(chart_file("values.yaml"))) - free - {"config.json_output"}
+    values = set(keys(chart_file("values.yaml"))) - free - {f"{of}config.json_output" for of in ours}
 
     assert set(schema_keys(json.loads((CHART / "values.schema.json").read_text()))) - {"global"} == values
 
@@ -376,6 +378,25 @@ def test_a_certificate_has_the_names_and_the_address_that_an_api_server_calls() 
 def test_one_pod_has_no_disruption_budget() -> None:
     assert [m for m in rendered({**CERTIFICATE, "replicas": 1}) if m["kind"] == "PodDisruptionBudget"] == []
     assert only(rendered(CERTIFICATE), "PodDisruptionBudget")["spec"]["minAvailable"] == 1
+
+
+@needs_helm
+def test_the_agent_has_its_own_pods_with_four_rights() -> None:
+    manifests = rendered(VALUES["agent"])
+    found = only(manifests, "DaemonSet")["spec"]
+    (agent,) = found["template"]["spec"]["containers"]
+    (text,) = (m["data"] for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"] == "lanner-agent")
+
+    assert found["selector"]["matchLabels"].items() <= found["template"]["metadata"]["labels"].items()
+    assert (
+        not workload(manifests)["spec"]["selector"]["matchLabels"].items() <= found["selector"]["matchLabels"].items()
+    )
+    assert agent["securityContext"]["capabilities"]["add"] == ["BPF", "PERFMON", "DAC_READ_SEARCH", "SYS_PTRACE"]
+    config = read(text["lanner.yaml"], "lanner.yaml")
+    assert [source.type for source in config.sources] == ["syscall"]
+    assert config.rules_files == ("bundled/host", "/etc/lanner/mine.yaml")
+    assert config.webserver.listen_port == agent["ports"][0]["containerPort"]
+    assert [m for m in rendered(CERTIFICATE) if m["kind"] == "DaemonSet"] == []
 
 
 @needs_helm

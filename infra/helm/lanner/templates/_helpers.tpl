@@ -7,6 +7,12 @@ app.kubernetes.io/name: lanner
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- /* Not those of the webhook, whose service and budget would take the agents for its own pods. */ -}}
+{{- define "lanner.agentSelector" -}}
+app.kubernetes.io/name: lanner-agent
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "lanner.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ include "lanner.selector" . }}
