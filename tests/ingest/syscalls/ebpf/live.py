@@ -106,6 +106,18 @@ def status(pid: int | str) -> dict[str, str]:
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
+def own_programs(pid: int | str = "self") -> set[int]:
+    """Return the ids of the kernel programs that a process holds; others may load and free some meanwhile."""
+    found = set()
+    for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            lines = path.read_text("ascii", "replace").splitlines()
+        except OSError:
+            continue
+        found |= {int(line.split()[1]) for line in lines if line.startswith("prog_id:")}
+    return found
+
+
 def settles(holds: Callable[[], bool]) -> bool:
     """Wait for what the kernel frees a moment later."""
     end = time.monotonic() + 5

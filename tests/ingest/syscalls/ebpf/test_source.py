@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from ingest.base import SourceError
-from ingest.syscalls.ebpf import bpf, probe
+from ingest.syscalls.ebpf import probe
 from ingest.syscalls.ebpf.driver import DriverOptions
 from ingest.syscalls.ebpf.loader import Filter, LoadError
 from ingest.syscalls.ebpf.numbers import NUMBERS
 from ingest.syscalls.ebpf.source import HostSource, Wanted, default_numbers
 from ingest.syscalls.state import State
-from tests.ingest.syscalls.ebpf.live import needs_ebpf, needs_tracefs, settles
+from tests.ingest.syscalls.ebpf.live import needs_ebpf, needs_tracefs, own_programs
 
 ROOT = Path(__file__).resolve().parents[4]
 OPENS = Wanted(frozenset({NUMBERS["openat"]}))
@@ -39,7 +39,7 @@ async def until(source: HostSource, path: str) -> list[str]:
 @needs_ebpf[1]
 async def test_events_come_until_the_source_is_stopped(tmp_path: Path) -> None:
     source = HostSource(State(), OPENS, DriverOptions(mode="full"))
-    before = set(bpf.program_ids())
+    before = own_programs()
     await source.start()
     assert source.health().ok
     path = tmp_path / "seen"
@@ -55,7 +55,7 @@ async def test_events_come_until_the_source_is_stopped(tmp_path: Path) -> None:
     assert source.counters["events"] > 0
     await source.stop(1)
     assert not source.health().ok
-    assert await asyncio.to_thread(settles, lambda: not set(bpf.program_ids()) - before)
+    assert own_programs() == before
 
 
 @pytest.mark.ebpf
