@@ -11,7 +11,7 @@ from ingest.syscalls.ebpf.driver import Driver
 from ingest.syscalls.ebpf.loader import FIRST_PIDNS, LoadError
 
 _PROGRAMS = ("/bin/cat", "/usr/bin/cat", "/bin/busybox")
-_PATIENCE = 3.0
+_PATIENCE = 15.0
 
 Batches = list[tuple[bytes, list[int]]]
 

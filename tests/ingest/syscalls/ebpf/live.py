@@ -61,14 +61,14 @@ class Watch:
     def run(self, code: str, *args: str, **options: Any) -> "Seen":
         """Run a Python program to its end; return what it and its descendants did, and what it printed."""
         child = self.spawn(code, *args, **options)
-        printed, _ = child.communicate("\n", timeout=30)
+        printed, _ = child.communicate("\n", timeout=120)
         return Seen(child.pid, self.until_exit(child.pid), printed.strip())
 
     def take(self) -> list[Call]:
         calls = [call for batch, starts in self.driver.take() for call, _ in self.decoder.decode(batch, starts)]
         return sorted(calls, key=lambda call: call.time_ns)
 
-    def until_exit(self, pid: int, seconds: float = 10.0) -> list[Call]:
+    def until_exit(self, pid: int, seconds: float = 60.0) -> list[Call]:
         """Return what comes until a process ends, and what else is there by then."""
         found: list[Call] = []
         end = time.monotonic() + seconds
@@ -120,7 +120,7 @@ def own_programs(pid: int | str = "self") -> set[int]:
 
 def settles(holds: Callable[[], bool]) -> bool:
     """Wait for what the kernel frees a moment later."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         if holds():
             return True

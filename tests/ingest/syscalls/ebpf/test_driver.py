@@ -32,7 +32,7 @@ def test_what_does_not_fit_is_counted_exactly() -> None:
     small = Watch(STATS, DriverOptions(mode="full", bulk_bytes=4096))
     try:
         child = small.spawn(STAT, "500")
-        child.communicate("\n", timeout=30)
+        child.communicate("\n", timeout=120)
         counts = small.driver.counts()
         assert counts["sent:bulk"] + counts["dropped:bulk"] == 500
         assert counts["sent:bulk"] < 30
@@ -102,7 +102,7 @@ def test_own_processes_are_not_told_of(watch: Watch) -> None:
     child = watch.spawn("import os; os.stat('/')")
     watch.driver.exclude(child.pid)
     watch.take()
-    child.communicate("\n", timeout=30)
+    child.communicate("\n", timeout=120)
     assert not [call for call in watch.take() if call.seen and call.seen.pid == child.pid]
     watch.driver.include(os.getpid())
     Path("/nowhere/own").exists()
