@@ -37,7 +37,7 @@ def chosen(config: Config, enabled: Sequence[str], disabled: Sequence[str]) -> C
 
 
 def _words(source: SourceConfig) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((source.open().event_source, source.type, source.name)))
+    return tuple(dict.fromkeys(word for word in (source.open().event_source, source.type, source.name) if word))
 
 
 def _runs(words: Sequence[str], enabled: Sequence[str], disabled: Sequence[str]) -> bool:

@@ -25,6 +25,7 @@ VERBS = {
     "silence": "Hide alerts for a while, with a reason.",
     "outputs": "Try out the outputs, and see which get an alert.",
     "outbox": "See and settle what outputs have not taken.",
+    "doctor": "Look whether everything is in order here.",
     "config": "Show, check and describe the configuration.",
     "fields": "List the fields that rules can use.",
     "cloudtrail": "Look whether a trail's queue, bucket and permissions are in order.",

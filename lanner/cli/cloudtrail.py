@@ -1,10 +1,10 @@
 """``lanner cloudtrail``: whether what AWS has to have for it is in order."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lanner.cli.findings import show
 from lanner.errors import ConfigError, Exit, UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ Exit status:
   1  a check failed
   2  the command line or the configuration is wrong
 """
-_LABELS = {"ok": ("ok", "green"), "warning": ("warn", "yellow"), "failed": ("FAIL", "red"), "skipped": ("skip", "")}
 
 
 @click.group(short_help="Look whether a trail's queue, bucket and permissions are in order.")
@@ -87,17 +86,6 @@ async def _examined(options: "SqsOptions", bucket: str) -> "list[Finding]":
     findings = []
     async for finding in examine(options, bucket):
         findings.append(finding)
-        _print(finding)
+        show(finding)
     click.echo(summary(findings))
     return findings
-
-
-def _print(finding: "Finding") -> None:
-    from engine.render import printable
-    from lanner.terminal import wants_colour
-
-    label, colour = _LABELS[finding.state]
-    shown = click.style(f"{label:<4}", fg=colour or None) if wants_colour(sys.stdout) else f"{label:<4}"
-    click.echo(f"{shown}  {finding.check}: {printable(finding.text)}", color=True)
-    if finding.advice:
-        click.echo(f"      -> {printable(finding.advice)}")

@@ -151,6 +151,10 @@ class HttpOutput:
                 failure.taken += at
                 raise
 
+    def url(self, alert: Alert) -> str:
+        """Return where an alert would be sent to."""
+        return self._service.request([alert]).url
+
     async def close(self) -> None:
         """Close connections."""
         if self._session is not None:
