@@ -71,8 +71,8 @@ access p.
 lseek f..
 _llseek f....
 getcwd t.
-chdir p
-fchdir f
+chdir p !
+fchdir f !
 rename pp
 renameat dpdp
 renameat2 dpdp.
