@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench fmt clean
+.PHONY: help run test check docs bench bench-quick fmt clean
 
 ##@ Use
 
@@ -28,8 +28,13 @@ check: $(READY) ## lint and check types
 docs: $(READY) ## write the reference pages that the program knows best
 	$(BIN)/python docs/generate.py
 
-bench: $(READY) ## measure (not part of the tests)
-	for each in benchmarks/*.py; do $(BIN)/python $$each || exit; done
+bench: $(READY) ## measure everything, about ten minutes (not part of the tests)
+	status=0; for each in engine scaling detection hoststate host cloudtrail webhook; do \
+		echo "== $$each"; $(BIN)/python benchmarks/$$each.py || status=1; done; exit $$status
+
+bench-quick: $(READY) ## measure evaluation and how it scales, under a minute
+	$(BIN)/python benchmarks/engine.py --records 20000 --rounds 3
+	$(BIN)/python benchmarks/scaling.py rules matches size --rounds 3
 
 fmt: $(READY) ## format the code and sort imports
 	$(BIN)/ruff check --fix
@@ -40,7 +45,7 @@ clean: ## remove the environment, caches and built packages
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' \
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 
 # The environment: what a user needs to run it, and what it takes to work on it. Made anew when dependencies change.
