@@ -61,7 +61,7 @@ def inflate(data: bytes, max_bytes: int = MAX_BYTES, max_ratio: int = MAX_RATIO)
         try:
             data = _gunzip(data, limit)
         except PayloadError as error:
-            damage, data = error, error.partial
+            damage, data = error.with_traceback(None), error.partial  # else it and this frame keep each other alive
     _refuse(data, max_bytes)
     if damage:
         raise PayloadError(damage.slug, damage.detail, data)

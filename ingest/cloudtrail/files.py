@@ -172,7 +172,10 @@ class _Found:
             self.skip("control-message", f"{where}: CloudWatch Logs tests that it can deliver")
             return
         entries = value.get("logEvents")
-        for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if not isinstance(entries, list) or not entries:
+            self.skip("bad-message", f"{where}.logEvents: there are none")
+            return
+        for at, entry in enumerate(entries):
             message = entry.get("message") if isinstance(entry, dict) else None
             self.message(message, f"{where}.logEvents[{at}].message")
 

@@ -107,7 +107,7 @@ class Objects:
 
     async def _decode(self, data: bytes, origin: str) -> Content:
         limits = {"max_bytes": self._options.max_object_bytes, "max_ratio": self._options.max_ratio}
-        if len(data) * _INFLATES <= _DECODED_AT_ONCE < self._options.max_object_bytes:
+        if decoded_weight(data, self._options) <= _DECODED_AT_ONCE * _HEAP < self._options.max_object_bytes * _HEAP:
             decoded = files.decode(data, origin, max_bytes=_DECODED_AT_ONCE, max_ratio=self._options.max_ratio)
             if _damage(decoded)[0] not in ("bomb", "too-large"):
                 return decoded

@@ -1,5 +1,6 @@
 """Payloads: bounded inflation, tolerant decoding, values between things that are none."""
 
+import gc
 import gzip
 import json
 import random
@@ -248,3 +249,18 @@ def test_any_concatenation_of_objects_is_taken_apart(objects: list[dict[str, obj
 def test_noise_never_raises(noise: bytes) -> None:
     for data in (noise, b'{"a":1}\n' + noise, noise + b'\n{"a":1}'):
         list(json_values(data))
+
+
+@pytest.mark.parametrize(
+    "data", [gzip.compress(bytes(4 << 20)), gzip.compress(bytes(1 << 20))[:-10]], ids=["bomb", "cut"]
+)
+def test_what_is_refused_is_let_go_at_once(data: bytes) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(PayloadError) as refused:
+            inflate(data, max_bytes=2 << 20, max_ratio=10_000)
+        del refused
+        assert not [one for one in gc.get_objects() if isinstance(one, PayloadError)]
+    finally:
+        gc.enable()

@@ -157,6 +157,8 @@ def test_a_bomb_gives_nothing_but_its_reason() -> None:
         ),
         (dumped({"messageType": "DATA_MESSAGE", "logEvents": [{"id": "1", "message": "no json"}]}), "bad-message"),
         (dumped({"messageType": "DATA_MESSAGE", "logEvents": ["no object"]}), "bad-message"),
+        (dumped({"messageType": "DATA_MESSAGE", "logEvents": []}), "bad-message"),
+        (dumped({"messageType": "DATA_MESSAGE"}), "bad-message"),
         (dumped({"digestS3Object": "k", "logFiles": [{"s3Object": "a"}], "awsAccountId": "1"}), "digest"),
     ],
 )
