@@ -167,6 +167,16 @@ OUTPUT_TYPES = {
         _aws("SecurityHubOptions", "security_hub"),
         "account: '111122223333'\nregion: eu-west-1",
     ),
+    "nats": OutputType(
+        "NATS, and its JetStream; needs `pip install 'lanner[nats]'`.",
+        _direct("nats", "NatsOptions", "NatsOutput"),
+        "servers: [tls://nats.example.com:4222]\ncredentials_file: /run/secrets/nats.creds\njetstream: true",
+    ),
+    "redis": OutputType(
+        "A list, channel or stream of Redis or Valkey; needs `pip install 'lanner[redis]'`.",
+        _direct("redis", "RedisOptions", "RedisOutput"),
+        "url: rediss://redis.example.com:6379\npassword: ${file:/run/secrets/redis}",
+    ),
     "syslog": OutputType(
         "Syslog: this machine's, or a server by UDP, TCP or TLS.",
         _direct("syslog", "SyslogOptions", "SyslogOutput"),
