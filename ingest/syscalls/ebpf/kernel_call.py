@@ -75,7 +75,10 @@ class KernelCall(Call):
     def fd(self) -> Descriptor | None:
         """As of ``Call``; the kernel's own answer, not that of the tables."""
         if self._fd is _UNREAD:
-            self._fd = _opened(self, self.name) if self.name in _OPENS else _touched(self.record, self.name)
+            if fd_index(self._head.nr) < 0:
+                self._fd = None
+            else:
+                self._fd = _opened(self, self.name) if self.name in _OPENS else _touched(self.record, self.name)
         found: Descriptor | None = self._fd
         return found
 
@@ -136,7 +139,7 @@ def _touched(record: Record, name: str) -> Descriptor | None:
     head = record.head
     index = fd_index(head.nr)
     accepts = name in ("accept", "accept4")
-    if index < 0 or (name == "bpf" and head.arg0 not in _BPF_NEW):
+    if name == "bpf" and head.arg0 not in _BPF_NEW:
         return None
     if index == RET and head.ret < 0:
         return Descriptor(-1, "4") if accepts else None
