@@ -36,6 +36,7 @@ _ANONYMOUS_FS, _PID_FS = 0x09041934, 0x50494446
 _STREAM_STATES = {True: 10, False: 1}
 _MOST_ARGUMENTS = 32
 _MOST_ADDRESS = 128
+_POLLED, _MOST_POLLED = 8, 15
 
 
 class Plan(NamedTuple):
@@ -131,7 +132,7 @@ class Reading(NamedTuple):
             "a": min(after & 0xFFFFFFFF, _MOST_ADDRESS),
             "o": min(after, SNAPLEN),
             "i": min(self.result, SNAPLEN) if is_done else 0,
-            "l": (after & 15) * 8,
+            "l": min(after & 0xFFFFFFFF, _MOST_POLLED) * _POLLED,
         }.get(letter, 0)
         if letter == "A" and self.result >= 0:
             length = kernel.read(self.tid, after, 4)

@@ -79,6 +79,19 @@ def test_both_ends_of_a_connection_are_told() -> None:
     assert told(calls(events, "sendto")[0])["data"] == b"hey"
 
 
+def test_what_poll_found_is_told_of_the_first_fifteen() -> None:
+    events, _ = python(
+        "import os, select\n"
+        "r, w = os.pipe(); p = select.poll(); p.register(r, select.POLLIN); p.register(w, select.POLLOUT); p.poll(7)\n"
+        "for _ in range(20): p.register(os.dup(w), select.POLLOUT)\n"
+        "p.poll(8); p.unregister(w)\n"
+    )
+    few, many = [told(call) for call in calls(events, "poll") if told(call)["timeout"] in (7, 8)]
+    (found,) = few["fds"]
+    assert (few["res"], found[1], len(few["fds"])) == (1, 4, 1)
+    assert (many["res"], many["fds"][0], len(many["fds"])) == (21, found, 14)
+
+
 def test_relative_paths_are_told_with_their_directories(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     events, _ = python(
