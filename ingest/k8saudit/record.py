@@ -71,11 +71,11 @@ def recorded_time(entry: Mapping[str, Any]) -> int | None:
 
 def event_uid(record: Record) -> str:
     """
-    Return ``auditID/stage/`` and 8 hex digits over the whole event.
+    Return ``auditID/stage/`` and 24 hex digits over the whole event.
 
-    The audit id alone is no identity: a client may choose it.
+    The audit id alone is no identity: a client may choose it, and with it make others' events look like repeats.
     """
-    digest = blake2b(canonical_bytes(record), digest_size=4).hexdigest()
+    digest = blake2b(canonical_bytes(record), digest_size=12).hexdigest()
     return f"{record.get('auditID', '')}/{record.get('stage', '')}/{digest}"
 
 
