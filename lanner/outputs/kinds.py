@@ -167,6 +167,12 @@ OUTPUT_TYPES = {
         _aws("SecurityHubOptions", "security_hub"),
         "account: '111122223333'\nregion: eu-west-1",
     ),
+    "kafka": OutputType(
+        "A topic of Kafka; needs `pip install 'lanner[kafka]'`.",
+        _direct("kafka", "KafkaOptions", "KafkaOutput"),
+        "brokers: [kafka-1:9093, kafka-2:9093]\ntopic: alerts\nencryption: tls\nsasl: scram-sha-512\n"
+        "username: lanner\npassword: ${file:/run/secrets/kafka}",
+    ),
     "nats": OutputType(
         "NATS, and its JetStream; needs `pip install 'lanner[nats]'`.",
         _direct("nats", "NatsOptions", "NatsOutput"),
