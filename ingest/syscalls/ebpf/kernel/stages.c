@@ -374,7 +374,7 @@ static __always_inline void find_piece(struct scratch *s, struct piece *p, u32 i
     } else if (kind == ARG_BUFFER_OUT) {
         p->len = next;
     } else if (kind == ARG_POLL) {
-        p->len = (next & 15) * 8;
+        p->len = next < 16 ? next * 8 : 128;
         p->limit = 128;
     } else if (kind == ARG_VECTOR_OUT) {
         vector(s, p, value, 1 << 30);

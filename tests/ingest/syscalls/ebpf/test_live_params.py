@@ -70,6 +70,8 @@ CASES = [
     ("fsconfig", "call(431, 999, 1, b'key', b'value', 3)", ("ERROR", 999, 1, "key", None, "value", 3)),
     ("poll", "os.pipe(); os.dup2(3, 70); os.dup2(4, 71); call(7, struct.pack('<ihhihh', 70, 1, 0, 71, 4, 0), 2, 5)",
      (1, ((71, flag("poll_flags", "POLLOUT")),), 5)),
+    ("poll", "call(7, struct.pack('<ihh', 999, 1, 0) * 17, 17, 5)",  # the first sixteen are told
+     (17, ((999, flag("poll_flags", "POLLNVAL")),) * 16, 5)),
     ("ppoll", "call(271, struct.pack('<ihh', 999, 1, 0), 1, struct.pack('<QQ', 1, 2), struct.pack('<QQ', 514, 0), 8)",
      (1, ((999, flag("poll_flags", "POLLNVAL")),), "ANY", 514)),
     ("name_to_handle_at", "call(303, -100, b'/', None, None, 0)", ()),
