@@ -27,7 +27,6 @@ GONE = (
     Gone(("-A",), False, "the kernel is asked for what the rules name"),
     Gone(("-b", "--print-base64"), False, "bytes in alerts are always written as text"),
     Gone(("-d", "--daemon"), False, "the service stays in the foreground; let a supervisor such as systemd start it"),
-    Gone(("-i",), False, "the kernel is asked for what the rules name"),
     Gone(("-k", "--k8s-api"), True, _CLUSTER),
     Gone(("-K", "--k8s-api-cert"), True, _CLUSTER),
     Gone(("-m", "--mesos-api"), True, "there are no fields of Mesos"),
@@ -51,9 +50,11 @@ _PRINTING = (
     ("-l", "describe_one", {"metavar": "NAME"}, "Describe one rule."),
     ("--list", "list_fields", {"is_flag": False, "flag_value": "", "metavar": "[SOURCE]"}, "List the fields."),
     ("-N", "names", {"is_flag": True}, "With --list, names only."),
-    ("--format", "form", {"type": click.Choice(["text", "markdown", "json"])}, "With --list, how."),
+    ("--format", "form", {"type": click.Choice(["text", "markdown", "json"])}, "With --list and --list-events, how."),
     ("--markdown", "markdown", {"is_flag": True, "hidden": True}, ""),
     ("-V", "validate", {"multiple": True, "metavar": "FILE"}, "Check rule files together and exit."),
+    ("--list-events", "list_events", {"is_flag": True}, "List the types of host events."),
+    ("-i", "on_demand", {"is_flag": True}, "List the types of host events that come only when a rule names them."),
     ("--list-plugins", "list_plugins", {"is_flag": True}, "List the plugins of Falco that are built in."),
     ("--config-schema", "config_schema", {"is_flag": True}, "Print the JSON Schema of the configuration."),
     ("--rule-schema", "rule_schema", {"is_flag": True}, "Print the JSON Schema of rule files."),
@@ -114,6 +115,8 @@ def printed(path: str | None, overrides: Sequence[str], rules: tuple[str, ...], 
         return _status(
             context.invoke(fields_verb.fields, source=asked["list_fields"] or None, form=form, names=asked["names"])
         )
+    if asked["list_events"] or asked["on_demand"]:
+        return _events(asked["form"] == "json", asked["on_demand"])
     if asked["list_plugins"]:
         return _plugins()
     if asked["support"]:
@@ -143,6 +146,16 @@ def _by_configuration(
 
 def _status(given: Any) -> Exit:
     return Exit(given or Exit.OK)
+
+
+def _events(as_json: bool, on_demand: bool) -> Exit:
+    from lanner import eventlist
+
+    if on_demand:
+        click.echo("\n".join(eventlist.on_demand()))
+    else:
+        click.echo(json.dumps(eventlist.as_json(), indent=2) if as_json else "\n".join(eventlist.as_text()))
+    return Exit.OK
 
 
 def _plugins() -> Exit:

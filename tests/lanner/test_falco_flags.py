@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from ingest.syscalls.events import NAMES
 from lanner import __version__, pidfile, rulefiles
 from lanner.cli.falcoflags import GONE
 from lanner.config import Config, read
@@ -59,6 +60,21 @@ def test_fields_are_listed() -> None:
     same(("run", "--list", "--format", "json"), ("fields", "--format", "json"))
     same(("run", "--list=k8s_audit", "--markdown"), ("fields", "k8s_audit", "--format", "markdown"))
     assert lanner("run", "--list", "k8saudit").returncode == 2
+
+
+def test_types_of_host_events_are_listed() -> None:
+    told = json.loads(lanner("run", "--list-events", "--format", "json").stdout)
+    assert set(told) == {"syscall_events", "tracepoint_events", "metaevents"}
+    by_name = {event["name"]: event for events in told.values() for event in events}
+    assert set(by_name) == NAMES
+    assert by_name["openat"]["params"][1] == {"type": "fd", "name": "dirfd"}
+    assert by_name["openat"]["available"]
+    assert not by_name["read"]["available"]
+    text = lanner("run", "--list-events").stdout
+    assert re.search(r"^  \+ openat\(fd fd, fd dirfd, ", text, re.MULTILINE)
+    asked = lanner("run", "-i").stdout.splitlines()
+    assert set(asked) == {name for name, event in by_name.items() if not event["available"]}
+    assert "read" in asked
 
 
 def test_rules_are_checked(rules: Path, tmp_path: Path) -> None:
