@@ -111,7 +111,7 @@ NAMES = {
     "T1204.003": "User Execution: Malicious Image",
     "T1213.006": "Data from Information Repositories: Databases",
     "T1218": "System Binary Proxy Execution",
-    "T1222.002": "File and Directory Permissions Modification: Linux and Mac File and Directory Permissions Modification",
+    "T1222.002": "File and Directory Permissions Modification: Linux and Mac",
     "T1484.002": "Domain or Tenant Policy Modification: Trust Modification",
     "T1485": "Data Destruction",
     "T1485.001": "Data Destruction: Lifecycle-Triggered Deletion",
