@@ -155,6 +155,7 @@ class NatsOutput:
     async def _flushed(self, alerts: Sequence[Alert]) -> None:
         """Publish; the server answers a PING after it has read all that came before."""
         subjects: list[str] = []
+        self._denied.clear()
         for at, alert in enumerate(alerts):
             body = self._body(alert)
             if self._is_too_large(alert, body):
@@ -168,8 +169,8 @@ class NatsOutput:
         await self._flush(subjects)
 
     async def _flush(self, subjects: Sequence[str]) -> None:
-        self._denied.clear()
         try:
+            await self._written()
             await self._client.flush(self._options.timeout)
             if not self._client.is_connected:
                 raise self._errors.ConnectionClosedError
@@ -178,6 +179,12 @@ class NatsOutput:
         if self._denied:
             taken = next((at for at, subject in enumerate(subjects) if f'"{subject.lower()}"' in self._denied[0]), 0)
             raise self._failure(self._denied[0], taken)
+
+    async def _written(self) -> None:
+        """Have the library write what it holds: its PING goes to the connection at once, past what waits for that."""
+        await self._client.flush(self._options.timeout)
+        while self._client.pending_data_size:
+            await self._client.flush(self._options.timeout)
 
     async def _acknowledged(self, alerts: Sequence[Alert]) -> None:
         """Publish one after the other: a stream keeps them in order, whatever becomes of one."""

@@ -207,9 +207,10 @@ async def test_passwords_and_permissions(serve: Serve) -> None:
     assert "wrong-one" not in str(failure.value)
     sender = output(server, subject="%alert.field[to].%alert.field[of]", **who)
     ours, theirs = {"to": "lanner", "of": "x"}, {"to": "secret", "of": "info"}
-    with pytest.raises(Undelivered, match=r"(?i)permissions violation for publish to .secret.info") as failure:
-        await send(sender, alert(uid="1", output_fields=ours), alert(uid="2", output_fields=theirs))
-    assert (failure.value.taken, failure.value.refused) == (1, False)
+    for _ in range(20):  # what is refused is known in time, whatever the library wrote first
+        with pytest.raises(Undelivered, match=r"(?i)permissions violation for publish to .secret.info") as failure:
+            await send(sender, alert(uid="1", output_fields=ours), alert(uid="2", output_fields=theirs))
+        assert (failure.value.taken, failure.value.refused) == (1, False)
 
 
 async def test_a_token(serve: Serve) -> None:
