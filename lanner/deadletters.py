@@ -93,8 +93,7 @@ def claimed(folder: Path) -> Iterator[list[Letter]]:
         finally:
             for aside, found in held.items():
                 mine = {letter.output for letter in found}
-                late = _letters(aside)[len(found) :]  # of a service that had opened the file before it was moved
-                _put_back(aside, [*(letter for letter in letters if letter.output in mine), *late])
+                _put_back(aside, [letter for letter in letters if letter.output in mine])
 
 
 async def send_again(output: Output, letters: Sequence[Letter]) -> Retried:
@@ -119,8 +118,8 @@ async def _send(output: Output, waiting: list[Letter], done: Retried) -> None:
             await output.deliver([letter.alert for letter in waiting if letter.alert is not None])
         except Undelivered as failure:
             taken, refused, done.why = failure.taken, failure.refused, str(failure)
-        except (OutputError, OSError) as error:
-            taken, done.why = 0, str(error)
+        except Exception as error:  # of a library: whatever it is, the letters stay
+            taken, done.why = 0, str(error) or type(error).__name__
         done.taken += taken
         waiting = waiting[taken:]
         if refused and waiting:
@@ -155,11 +154,14 @@ def _files(folder: Path) -> list[Path]:
 def _claim(path: Path) -> Path:
     """Move a file aside; behind what a killed process has left there, if so. Return the file aside."""
     aside = path.with_name(f"{path.name}{_ASIDE}")
-    if not aside.exists():
-        path.rename(aside)
-    elif path.exists():
-        _append(aside, path.read_bytes())
-        path.unlink()
+    if path.exists():
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # a service that writes holds it, and looks afterwards where the file is
+            if aside.exists():
+                _append(aside, file.read())
+                path.unlink()
+            else:
+                path.rename(aside)
     return aside
 
 

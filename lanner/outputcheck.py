@@ -71,8 +71,10 @@ async def _wrong(output: Output, seconds: float) -> str:
                 await output.close()
     except TimeoutError:
         return f"no answer within {seconds:g} s"
-    except (OutputError, OSError) as error:
-        return str(error) or type(error).__name__
+    except OutputError as error:
+        return str(error)
+    except Exception as error:  # of a library
+        return f"{type(error).__name__}: {error}"
     return ""
 
 

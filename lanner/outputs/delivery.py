@@ -7,6 +7,7 @@ destination refuses for good is kept as a dead letter, so that it does not hold 
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -49,13 +50,24 @@ class DeadLetters:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         head = json.dumps({"output": output, "refused": why, "at": time.time()})[:-1]
         line = f'{head}, "alert": {alert.json(with_uid=True)}}}\n'
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        descriptor = _locked(path)
         try:
             os.write(descriptor, line.encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         return path
+
+
+def _locked(path: Path) -> int:
+    """Open a file for appending that nobody moves aside until it is closed, as ``lanner outbox`` would."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        os.close(descriptor)
 
 
 class Delivery:

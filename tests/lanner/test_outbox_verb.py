@@ -153,6 +153,18 @@ def test_a_destination_that_is_down_leaves_all_letters(tmp_path: Path) -> None:
     assert (tmp_path / "dead-letters" / "desk.jsonl").read_text() == before
 
 
+async def test_a_library_that_fails_in_its_own_way_leaves_the_letters(tmp_path: Path) -> None:
+    class Odd(Down):
+        async def deliver(self, alerts: list[Alert]) -> None:
+            raise RuntimeError
+
+    refuse(tmp_path, 1, 2)
+    with deadletters.claimed(tmp_path / "dead-letters") as held:
+        done = await deadletters.send_again(Odd(), held)  # type: ignore[arg-type]
+    assert (done.taken, len(done.left), done.why) == (0, 2, "RuntimeError")
+    assert len(letters(tmp_path)) == 2
+
+
 def test_letters_of_an_output_that_is_gone_stay(tmp_path: Path) -> None:
     refuse(tmp_path, 1, output="gone")
     done = lanner("outbox", "retry", "-c", configured(tmp_path))
