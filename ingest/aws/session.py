@@ -1,5 +1,7 @@
 """Sessions, clients and errors of the AWS SDK, which is slow to load and so imported on first use."""
 
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -92,9 +94,13 @@ def take_role(session: Any, options: AwsOptions, region: str) -> None:
         session.register_component("credential_provider", provider)
 
 
-def create_client(session: Any, service: str, options: AwsOptions, region: str, pool: int) -> Any:
-    """Return a client that is still to be entered; ``pool`` is its number of connections."""
+@asynccontextmanager
+async def create_client(
+    session: Any, service: str, options: AwsOptions, region: str, pool: int
+) -> AsyncGenerator[Any, None]:
+    """Open a client and close it; ``pool`` is its number of connections. Raises the SDK's errors."""
     from aiobotocore.config import AioConfig
+    from botocore.exceptions import InvalidEndpointConfigurationError
 
     config = AioConfig(
         retries={"mode": "standard", "total_max_attempts": options.attempts},
@@ -103,9 +109,15 @@ def create_client(session: Any, service: str, options: AwsOptions, region: str, 
         read_timeout=_READ_TIMEOUT,
         user_agent_extra="lanner",
     )
-    return session.create_client(
+    made = session.create_client(
         service, region_name=region or None, endpoint_url=options.endpoint_url or None, config=config
     )
+    async with AsyncExitStack() as exits:
+        try:
+            client = await exits.enter_async_context(made)
+        except ValueError as error:  # so the SDK says that an endpoint is no URL, or that a region has no name
+            raise InvalidEndpointConfigurationError(msg=f"{error}; see endpoint_url and region") from error
+        yield client
 
 
 @cache

@@ -68,18 +68,24 @@ class QueueCheck:
             answer = await client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
         except aws.call_errors() as error:
             text = start_error(self._options.queue, self._clients.region, error)
-            missing = aws.fault_of(error) is aws.Fault.NO_QUEUE
-            if self._url and aws.fault_of(error) is aws.Fault.ACCESS:
+            fault = aws.fault_of(error)
+            if self._url and fault is aws.Fault.ACCESS:
                 self.found = True
                 return warning("queue", text, _grant("sqs:GetQueueAttributes", self._name))
-            advice = "name another, or make it" if missing else _grant("sqs:GetQueueUrl", self._name)
-            return failed("queue", text, advice)
+            return failed("queue", text, self._advice(fault))
         self.found, self._attributes = True, answer["Attributes"]
         self.arn = self._attributes["QueueArn"]
         waiting, hidden = (self._attributes.get(f"ApproximateNumberOfMessages{of}", "?") for of in ("", "NotVisible"))
         key = self._attributes.get("KmsMasterKeyId")
         encrypted = f", encrypted with the key {key}" if key else ""
         return ok("queue", f"{self._name}: messages waiting {waiting}, in progress {hidden}{encrypted}")
+
+    def _advice(self, fault: aws.Fault) -> str:
+        if fault is aws.Fault.NO_QUEUE:
+            return "name another, or make it"
+        if fault is aws.Fault.ACCESS:
+            return _grant("sqs:GetQueueUrl", self._name)
+        return "are the region and the endpoint right, and is AWS SQS reachable from here?"
 
     async def _dead_letters(self) -> Finding:
         policy = _json(self._attributes.get("RedrivePolicy", ""))

@@ -124,6 +124,18 @@ async def test_no_region(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AWS_REGION" in found["region"].advice
 
 
+@pytest.mark.parametrize(("variable", "value"), [("AWS_DEFAULT_REGION", ""), ("AWS_ENDPOINT_URL", "no-address:5000")])
+async def test_what_is_no_address_of_aws_is_told_with_what_sets_it(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv(variable, value)
+    found = await look(region="" if variable == "AWS_DEFAULT_REGION" else REGION)
+    assert found["queue"].state is State.FAILED
+    assert "endpoint_url and region" in found["queue"].text
+    assert "sqs:GetQueueUrl" not in found["queue"].advice
+
+
 async def test_no_credentials(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
