@@ -65,6 +65,9 @@ def _expand(path: str) -> list[Path]:
         raise RuleFileError("an empty path is no rule file; is a variable not set?")
     if path.rstrip("/") == BUNDLED or path.startswith(f"{BUNDLED}/"):
         folder = bundled() / path.removeprefix(BUNDLED).strip("/")
+        if not folder.exists():
+            names = ", ".join(f"{BUNDLED}/{inside.name}" for inside in sorted(bundled().iterdir()) if inside.is_dir())
+            raise RuleFileError(f"{path}: no such shipped rules; there are {names}")
         inside = (file for file in folder.rglob("*") if TESTS not in file.relative_to(folder).parts)
         found = sorted(file for file in inside if file.suffix in _SUFFIXES)
     elif (folder := Path(path)).is_dir():

@@ -87,6 +87,12 @@ def test_a_file_that_is_not_there(capsys: Capture) -> None:
     assert capsys.readouterr().err == "lanner: nowhere.yaml: no such rule file or folder\n"
 
 
+def test_shipped_rules_that_are_not_there(capsys: Capture) -> None:
+    assert status_of(["rules", "check", "bundled/hosts"]) == 3
+    told_there_are = "no such shipped rules; there are bundled/aws, bundled/host, bundled/k8s"
+    assert capsys.readouterr().err == f"lanner: bundled/hosts: {told_there_are}\n"
+
+
 def test_an_error_of_a_macro_is_counted_and_shown_once_for_all_its_rules(capsys: Capture, tmp_path: Path) -> None:
     path = tmp_path / "macro.yaml"
     rule = "- {{rule: {}, desc: d, output: o, priority: INFO, source: aws_cloudtrail, condition: m}}\n"

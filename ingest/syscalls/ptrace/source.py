@@ -64,7 +64,7 @@ class TraceSource:
             raise ValueError("command: what is to be run is missing")
         path = shutil.which(options.command[0])
         if path is None:
-            raise ValueError(f"command: there is no program {options.command[0]!r}")
+            raise ValueError(f"command: there is no program {options.command[0]!r} that may be run")
         self.name = name
         self.counters: Counter[str] = Counter()
         self.status: int | None = None
