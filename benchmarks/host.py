@@ -5,14 +5,15 @@ What the host agent costs: those it watches, and itself.
 
 As root, on a kernel with BTF. Loads run pinned to one processor, with and without an agent on another, interleaved;
 told are the smallest and the median ratio to the processor time they take without. The loads are loops of machine code,
-so that nothing but the calls counts: opening and closing a file, reading and writing one byte, getppid, and starting
-/bin/true. The agents:
+so that nothing but the calls counts: opening and closing a file, reading and writing one byte, getppid; and starting
+/bin/true, and compiling a small C file, where there is a compiler. The agents:
 
     full       all calls seen at one place, none of those events wanted
     fast       calls seen at their own tracepoints, none of those events wanted
     full-all   all opens sent and read
     fast-all   the same, at their own tracepoints
-    bpftrace   the same opens printed by bpftrace, where it is installed
+    shipped    lanner agent, with the rules for hosts that come with it
+    bpftrace   the calls that a load consists of printed by bpftrace, where it is installed
 
 And: how long attaching takes with and without a compiled program in the cache; memory; what share of many events a
 second is lost, read, decoded and put in the state engine by one processor.
@@ -32,7 +33,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +54,17 @@ NOBODY = Filter(
     contents={"f_names": [(b"no-such-program".ljust(16, b"\0"), b"\1")]},
 )
 RATES = (50_000, 100_000, 150_000, 200_000, 0)
-CALLS = {"open": 200_000, "read": 300_000, "getppid": 1_000_000, "exec": 300}
+CALLS = {"open": 200_000, "read": 300_000, "getppid": 1_000_000, "exec": 300, "compile": 10}
+if shutil.which("cc") is None:
+    del CALLS["compile"]
+PRINTED = {
+    "open": ("openat", "close"),
+    "read": ("read", "write"),
+    "getppid": ("getppid",),
+    "exec": ("execve",),
+    "compile": ("openat", "close", "execve"),
+}
+"""What bpftrace prints of each load."""
 
 _CALL = b"\x0f\x05"
 _OPEN_CLOSE = (
@@ -94,6 +106,8 @@ def load(name: str) -> None:
         told = sys.stdout
     if name == "exec":
         run: Callable[[int, bytes], None] = spawn
+    elif name == "compile":
+        run = compile_c
     else:
         run = loop({"open": _OPEN_CLOSE, "read": _READ_WRITE, "getppid": _GETPPID}[name])
     text = b"/etc/hostname\0" if name == "open" else b"x" * 8
@@ -115,6 +129,15 @@ def spawn(count: int, _text: bytes) -> None:
         os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
 
 
+def compile_c(count: int, _text: bytes) -> None:
+    """Compile a small program many times."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "small.c")
+        source.write_text('#include <stdio.h>\n#include <stdlib.h>\nint main(void) { return puts(getenv("HOME")); }\n')
+        for _ in range(count):
+            subprocess.run(["cc", "-O1", "-c", str(source), "-o", os.devnull], check=True)
+
+
 def measured(name: str) -> float:
     """Run a load in a process of its own."""
     done = subprocess.run([sys.executable, __file__, "--load", name], capture_output=True, text=True, check=True)
@@ -122,13 +145,13 @@ def measured(name: str) -> float:
 
 
 @contextmanager
-def nobody() -> Iterator[None]:
+def nobody(_load: str) -> Iterator[None]:
     """No agent."""
     yield
 
 
 @contextmanager
-def agent(mode: str, chosen: Filter) -> Iterator[None]:
+def agent(mode: str, chosen: Filter, _load: str) -> Iterator[None]:
     """Attach, and read what comes on the first processor."""
     driver = Driver(DriverOptions(mode=mode))
     driver.load(OPENS, chosen)
@@ -153,9 +176,32 @@ def agent(mode: str, chosen: Filter) -> Iterator[None]:
 
 
 @contextmanager
-def bpftrace() -> Iterator[None]:
-    """Have bpftrace print the same opens."""
-    program = 'tracepoint:syscalls:sys_exit_openat { printf("%s %d %d\\n", comm, pid, args->ret); }'
+def shipped(_load: str) -> Iterator[None]:
+    """Run the agent as it is, on the first processor."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "lanner.yaml")
+        config.write_text("rules_files: [bundled/host]\noutbox: {path: ':none'}\n")
+        command = [sys.executable, "-m", "lanner", "agent", "-c", str(config)]
+        pinned = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+        with subprocess.Popen(
+            [*pinned, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as service:
+            assert service.stderr is not None
+            while "running: syscall" not in (line := service.stderr.readline()):
+                if not line:
+                    sys.exit("lanner agent ended")
+            try:
+                yield
+            finally:
+                service.terminate()
+                service.communicate()
+
+
+@contextmanager
+def bpftrace(load: str) -> Iterator[None]:
+    """Have bpftrace print the calls of a load, but not its own."""
+    probes = ",".join(f"tracepoint:syscalls:sys_exit_{name}" for name in PRINTED[load])
+    program = f'{probes} /comm != "bpftrace"/ {{ printf("%s %d %d\\n", comm, pid, args->ret); }}'
     with subprocess.Popen(["bpftrace", "-e", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tracer:
         time.sleep(2)
         try:
@@ -166,11 +212,12 @@ def bpftrace() -> Iterator[None]:
 
 def ratios(rounds: int) -> None:
     """Tell what each agent makes of each load."""
-    agents = {
-        "full": lambda: agent("full", NOBODY),
-        "fast": lambda: agent("fast", NOBODY),
-        "full-all": lambda: agent("full", Filter()),
-        "fast-all": lambda: agent("fast", Filter()),
+    agents: dict[str, Callable[[str], AbstractContextManager[None]]] = {
+        "full": partial(agent, "full", NOBODY),
+        "fast": partial(agent, "fast", NOBODY),
+        "full-all": partial(agent, "full", Filter()),
+        "fast-all": partial(agent, "fast", Filter()),
+        "shipped": shipped,
     }
     if not Path("/sys/kernel/tracing/events/syscalls").is_dir():
         agents = {name: make for name, make in agents.items() if not name.startswith("fast")}
@@ -178,9 +225,9 @@ def ratios(rounds: int) -> None:
         agents["bpftrace"] = bpftrace
     found: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
-        for name, make in (("none", nobody), *agents.items()):
-            with make():
-                for each in CALLS:
+        for each in CALLS:
+            for name, make in (("none", nobody), *agents.items()):
+                with make(each):
                     found.setdefault((name, each), []).append(measured(each))
     print(f"{'agent':10}" + "".join(f"{each:>22}" for each in CALLS) + "   smallest and median ratio")
     for name in agents:
