@@ -22,7 +22,7 @@ class ProgramOptions:
     A program.
 
     Attributes:
-        command: The program and its arguments, a list; or one text for a shell, when "shell" is true.
+        command: The program and its arguments, a list; with "shell" a list of one text, which a shell reads.
         shell: Whether a shell reads the command. Alerts never become part of it, they are on standard input.
         keep_alive: Whether one process takes all alerts, a line each; else each alert gets a process of its own, and is
             delivered when that ends with status 0.
