@@ -7,6 +7,7 @@ event type are joined. Nothing here runs in a kernel: ``holds`` is the meaning t
 Source: spec host-agent 4, "Compiling rules to kernel filters".
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,6 +33,9 @@ SUFFIX_BYTES = 8
 
 OPENS = frozenset({"open", "openat", "openat2"})
 """Calls whose ``fd.name`` the kernel can tell from the path argument, and whose flags say read or write."""
+
+ANY_OF = frozenset({("=", "anyof"), ("startswith", "anyof"), ("endswith", "anyof"), ("glob", "anyof")})
+"""Operators with a modifier that one leaf with several values answers."""
 
 UNSURE = frozenset({"//", "/.", "./"})
 """Pairs of characters that leave the kernel unsure of a path: it may not be in its shortest form."""
@@ -242,7 +246,7 @@ def kernel_fact(event: str) -> Fact:
     def fact(test: Test) -> Leaf | Inverse | None:
         if not isinstance(test.left, FieldValue) or test.left.arg is not None or test.right is not None:
             return None
-        if test.modifier or not test.constants:
+        if not test.constants or (test.modifier and (test.op, test.modifier) not in ANY_OF):
             return None
         name = test.left.field.name
         if test.op == "!=":
@@ -300,6 +304,8 @@ def _text(what: str, op: str, constants: tuple[Constant, ...], most: int) -> Lea
             return Leaf("path-prefix", starts, exact=False)
         case "pmatch" if what == "path":
             return _path_starts(texts, most)
+        case "glob" if what == "path":
+            return _path_heads(texts, most)
         case "endswith" if what == "path" and all(texts):
             return Leaf("path-suffix", frozenset(text[-SUFFIX_BYTES:] for text in texts), exact=False)
     return None
@@ -310,6 +316,12 @@ def _path_starts(texts: frozenset[bytes], most: int) -> Leaf | None:
     if any(set(text) & set(b"*?[\\") or not text.startswith(b"/") for text in texts):
         return None
     return Leaf("path-prefix", frozenset(text[:most].rstrip(b"/") for text in texts), exact=False)
+
+
+def _path_heads(texts: frozenset[bytes], most: int) -> Leaf | None:
+    """Return what paths that ``glob`` accepts must start with: what comes before the first special character."""
+    heads = frozenset(re.split(rb"[*?\[\\]", text, maxsplit=1)[0][:most] for text in texts)
+    return Leaf("path-prefix", heads, exact=False) if all(head.startswith(b"/") for head in heads) else None
 
 
 def _numbers(what: str, op: str, constants: tuple[Constant, ...]) -> Leaf | None:

@@ -63,7 +63,7 @@ def comparisons(field: str, operators: list[str], values: st.SearchStrategy[str]
     return one | many
 
 
-TEXT = ["=", "!=", "startswith", "endswith", "contains"]
+TEXT = ["=", "!=", "startswith", "endswith", "contains", "glob"]
 ATOMS = (
     comparisons("fd.name", [*TEXT, "pmatch"], PATHS)
     | comparisons("fd.directory", TEXT, PATHS)
@@ -164,6 +164,17 @@ def test_no_event_that_a_rule_matches_is_held_back(
         ("evt.type = openat and fd.name startswith /etc", {"path": b"/usr/lib/x"}, False),
         ("evt.type = openat and fd.name startswith /etc", {"path": b"/etc/x"}, True),
         ("evt.type = openat and fd.name startswith /etc", {}, True),
+        ("evt.type = openat and fd.name startswith anyof (/etc, /usr)", {"path": b"/usr/lib/x"}, True),
+        ("evt.type = openat and fd.name startswith anyof (/etc, /usr)", {"path": b"/var/x"}, False),
+        ("evt.type = openat and fd.name = anyof (/etc/a, /usr/a)", {"path": b"/usr/a"}, True),
+        ("evt.type = openat and fd.name != anyof (/etc/a, /usr/a)", {"path": b"/usr/a"}, True),
+        ("evt.type = openat and fd.name startswith oneof (/etc, /etc/a)", {"path": b"/var/x"}, True),
+        ('evt.type = openat and fd.name glob "/proc/*/mem"', {"path": b"/var/x"}, False),
+        ('evt.type = openat and fd.name glob "/proc/*/mem"', {"path": b"/proc/1/mem"}, True),
+        ('evt.type = openat and fd.name glob "*/mem"', {"path": b"/var/x"}, True),
+        ('evt.type = openat and fd.name glob anyof ("/a/?b", "/c/[d]e", "/f/\\\\*")', {"path": b"/f/*"}, True),
+        ('evt.type = openat and fd.name glob anyof ("/a/?b", "/c/[d]e")', {"path": b"/b/x"}, False),
+        ('evt.type = openat and not fd.name glob "/proc/*"', {"path": b"/proc/1"}, True),
         ("evt.type = openat and not fd.name startswith /etc", {"path": b"/etc/x"}, False),
         ("evt.type = openat and fd.name != /etc/x", {"path": b"/etc/x"}, False),
         ("evt.type = openat and fd.directory in (/etc, /bin)", {"path": b"/usr/bin/x"}, False),
