@@ -137,6 +137,8 @@ def start(
 
     logs.set_up()
     loaded = load()
+    if not loaded.ruleset.enabled:
+        click.echo("lanner: no rule is enabled, so nothing is told; lanner rules list shows them", err=True)
     if dry_run:
         _tell(loaded.config, loaded.ruleset)
         return Exit.OK

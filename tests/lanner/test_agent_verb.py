@@ -64,6 +64,12 @@ def test_a_program_that_is_not_there_is_said_before_anything_runs(rules: Path) -
     assert "there is no program 'no-such-program'" in done.stderr
 
 
+def test_a_tag_that_no_rule_has_is_told(rules: Path) -> None:
+    done = lanner("agent", "-r", rules, "-t", "no-such-tag", "--dry-run")
+    assert done.returncode == 0
+    assert "no rule is enabled" in done.stderr
+
+
 def test_a_dry_run_says_what_would_be_watched(rules: Path) -> None:
     done = lanner("agent", "-r", rules, "--dry-run", "--trace", "--", "true")
     assert "sources: trace" in done.stdout
