@@ -1,5 +1,6 @@
 """The configured outputs together: what is on, under which name, and which alerts each gets."""
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from lanner.outputs.throttle import Throttle
 from lanner.routes import wanted
 from lanner.statedir import state_directory
 from lanner.terminal import wants_colour
+
+log = logging.getLogger("lanner.outputs")
 
 DEAD_LETTERS = "dead-letters"
 
@@ -61,5 +64,14 @@ def opened(config: Config) -> Iterator[tuple[str, Priority, Output, Throttle | N
     if config.file_output.enabled:
         yield "file", Priority.DEBUG, FileOutput(config.file_output.filename, line_writer(form)), None
     for output in config.all_outputs:
+        if output.name == "syslog" and config.syslog_output.enabled and not _has_syslog():
+            log.warning("syslog_output: this machine has no syslog, so nothing is sent to it")
+            continue
         throttle = Throttle(output.throttle) if output.throttle else None
         yield output.name, output.minimum_priority, output.open(), throttle
+
+
+def _has_syslog() -> bool:
+    from lanner.outputs.syslog import LOCAL
+
+    return Path(LOCAL).exists()

@@ -27,7 +27,9 @@ FACILITIES = {name: number for number, name in enumerate(_FIRST)} | {
 }
 
 _PORTS = {"udp": 514, "tcp": 514, "tls": 6514}
-_LOCAL = "/dev/log"
+LOCAL = "/dev/log"
+"""Where programs leave messages for this machine's syslog."""
+
 _NOT_NAME = re.compile(r"[^!-~]+")
 _DATAGRAM = 65_000
 
@@ -53,7 +55,7 @@ class SyslogOptions:
     protocol: Literal["udp", "tcp", "tls"] = "udp"
     facility: str = "user"
     format: FormName = "text"
-    socket: str = _LOCAL
+    socket: str = LOCAL
     timeout: float = 10.0
     tls: TlsClientOptions = field(default_factory=TlsClientOptions)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.syscalls.ptrace.live import needs_ptrace
-from tests.lanner.support import lanner
+from tests.lanner.support import environment, lanner
 from tests.shared import SHARED, needs_shared
 
 RULES = """
@@ -58,8 +58,9 @@ def test_trace_and_a_command_belong_together(rules: Path) -> None:
         assert "belong together" in done.stderr
 
 
-def test_a_program_that_is_not_there_is_said_before_anything_runs(rules: Path) -> None:
-    done = lanner("agent", "-r", rules, "--trace", "--", "no-such-program")
+def test_a_program_that_is_not_there_is_said_before_anything_runs(rules: Path, tmp_path: Path) -> None:
+    env = environment(STATE_DIRECTORY=str(tmp_path))
+    done = lanner("agent", "-r", rules, "--trace", "--", "no-such-program", env=env)
     assert done.returncode == 4
     assert "there is no program 'no-such-program'" in done.stderr
 
