@@ -268,23 +268,24 @@ class Loaded:
     files: tuple[tuple[str, bytes], ...]
 
 
-def load(path: str | None, overrides: Sequence[str] = ()) -> Config:
+def load(path: str | None, overrides: Sequence[str] = (), needs_sources: bool = True) -> Config:
     """
     Read the configuration.
 
     Args:
         path: Of the file; None for that of ``LANNER_CONFIG``, else the default one, else none if that is not there.
         overrides: ``key=value`` each, set over the file in order.
+        needs_sources: Whether it is wrong when there are none; the agent brings its own.
 
     Raises:
         ConfigError: It cannot be read, or something in it is wrong; all findings, one per line.
     """
-    return load_all(path, overrides).config
+    return load_all(path, overrides, needs_sources).config
 
 
-def load_all(path: str | None, overrides: Sequence[str] = ()) -> Loaded:
+def load_all(path: str | None, overrides: Sequence[str] = (), needs_sources: bool = True) -> Loaded:
     """Read the configuration as ``load`` does, and tell of it. Raises ConfigError."""
-    return read_all(*main_file(path), overrides)
+    return read_all(*main_file(path), overrides, needs_sources)
 
 
 def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
@@ -297,7 +298,7 @@ def read(text: str, name: str, overrides: Sequence[str] = ()) -> Config:
     return read_all(text, name, overrides).config
 
 
-def read_all(text: str, name: str, overrides: Sequence[str] = ()) -> Loaded:
+def read_all(text: str, name: str, overrides: Sequence[str] = (), needs_sources: bool = True) -> Loaded:
     """Read a configuration from text and tell of it. Raises ConfigError."""
     reader = Reader(NOWHERE)
     tree = merged(text, name, overrides, reader)
@@ -313,6 +314,8 @@ def read_all(text: str, name: str, overrides: Sequence[str] = ()) -> Loaded:
     if isinstance(config, Config):
         plugged = config.sources + sources_of(config.plugins, config.load_plugins, reader, root)
         config = replace(config, sources=plugged + tuple(source_of(config.engine, plugged, reader, root)))
+        if needs_sources and not config.sources and not reader.findings:
+            reader.wrong(root, "sources", f"no source is configured; a list of {', '.join(SOURCE_TYPES)}")
         _check(config, reader, root)
     if reader.findings:
         raise ConfigError("the configuration is wrong\n" + "\n".join(reader.findings))
@@ -333,8 +336,6 @@ def _rename(root: yaml.MappingNode, reader: Reader) -> None:
 
 def _check(config: Config, reader: Reader, root: yaml.Node) -> None:
     """Find what is wrong between keys."""
-    if not config.sources and not reader.findings:
-        reader.wrong(root, "sources", f"no source is configured; a list of {', '.join(SOURCE_TYPES)}")
     _check_outputs(config, reader, root)
     if not 1 <= config.workers <= 64:
         reader.wrong(root, "workers", f"1 to 64 processes make sense, not {config.workers}")

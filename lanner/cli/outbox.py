@@ -142,7 +142,7 @@ def drop(names: tuple[str, ...], path: str | None, overrides: tuple[str, ...], y
 def _config(path: str | None, overrides: tuple[str, ...]) -> "Config":
     from lanner import config
 
-    return config.load(path, overrides)
+    return config.load(path, overrides, needs_sources=False)
 
 
 def _chosen(letters: "list[Letter]", names: tuple[str, ...]) -> list[str]:

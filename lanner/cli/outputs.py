@@ -59,7 +59,7 @@ def test(names: tuple[str, ...], path: str | None, overrides: tuple[str, ...], t
     from lanner import config, outputcheck
     from lanner.outputset import opened
 
-    loaded = config.load(path, overrides)
+    loaded = config.load(path, overrides, needs_sources=False)
     there = [name for name, *_ in opened(loaded)]
     for name in names:
         if name not in there:
@@ -85,7 +85,7 @@ def explain(file: Any, path: str | None, overrides: tuple[str, ...]) -> Exit:
     from lanner import config, outputcheck
     from lanner.alertjson import alert_of
 
-    loaded = config.load(path, overrides)
+    loaded = config.load(path, overrides, needs_sources=False)
     for at, told in enumerate(_alerts(file.read(), file.name), 1):
         try:
             alert = alert_of(told)

@@ -39,7 +39,7 @@ def reload(
     from lanner import askreload, config
     from lanner.summary import counted
 
-    loaded = config.load(path, overrides)
+    loaded = config.load(path, overrides, needs_sources=False)
     process = number or askreload.process(loaded, pidfile)
     done = askreload.reload(loaded, process, timeout)
     if done.taken:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -137,8 +138,8 @@ def start(
 
     logs.set_up()
     loaded = load()
-    if not loaded.ruleset.enabled:
-        click.echo("lanner: no rule is enabled, so nothing is told; lanner rules list shows them", err=True)
+    for line in _idle(loaded.config, loaded.ruleset):
+        click.echo(f"lanner: {line}", err=True)
     if dry_run:
         _tell(loaded.config, loaded.ruleset)
         return Exit.OK
@@ -161,6 +162,18 @@ def start(
 def _instead(files: tuple[str, ...]) -> tuple[str, ...]:
     """Return the overrides that put files in the place of all sources."""
     return instead([{"type": "files", "paths": files}]) if files else ()
+
+
+def _idle(config: "Config", ruleset: "RuleSet") -> Iterator[str]:
+    """Yield what can never raise an alert."""
+    if not ruleset.enabled:
+        yield "no rule is enabled, so nothing is told; lanner rules list shows them"
+        return
+    about = {rule.source for rule in ruleset.enabled}
+    for source in config.sources:
+        wanted = source.open().event_source
+        if wanted and wanted not in about:
+            yield f"no enabled rule is about {wanted}, so nothing is told of the source {source.name}"
 
 
 def _tell(config: "Config", ruleset: "RuleSet") -> None:

@@ -71,6 +71,14 @@ def test_a_tag_that_no_rule_has_is_told(rules: Path) -> None:
     assert "no rule is enabled" in done.stderr
 
 
+def test_rules_that_are_about_something_else_are_told(tmp_path: Path) -> None:
+    rules = tmp_path / "cloud.yaml"
+    rule = {"rule": "r", "desc": "d", "condition": "ct.name = A", "output": "o", "priority": "NOTICE"}
+    rules.write_text(json.dumps([{**rule, "source": "aws_cloudtrail"}]))
+    done = lanner("agent", "-r", rules, "--dry-run", "--trace", "--", "true")
+    assert done.stderr == "lanner: no enabled rule is about syscall, so nothing is told of the source trace\n"
+
+
 def test_a_dry_run_says_what_would_be_watched(rules: Path) -> None:
     done = lanner("agent", "-r", rules, "--dry-run", "--trace", "--", "true")
     assert "sources: trace" in done.stdout

@@ -37,6 +37,11 @@ def configured(folder: Path, url: str = "http://127.0.0.1:9", **more: Any) -> Pa
     return path
 
 
+def test_no_source_is_needed_as_the_agent_needs_none(tmp_path: Path) -> None:
+    done = lanner("outbox", "list", "-c", configured(tmp_path, sources=[]))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def refuse(folder: Path, *numbers: int, output: str = "desk") -> None:
     for number in numbers:
         DeadLetters(folder / "dead-letters").keep(output, alert(number), "400: no")
