@@ -71,6 +71,8 @@ def add(rule: str, condition: str, duration: str, why: str, rules: tuple[str, ..
     from lanner.hostname import hostname
 
     try:
+        if duration.strip().isdigit():
+            raise ValueError(f"{duration} of what? write {duration}m, {duration}h or {duration}d")
         seconds = durations.seconds(duration)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--for") from None

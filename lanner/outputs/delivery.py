@@ -175,4 +175,7 @@ class Delivery:
         path = await asyncio.to_thread(self._dead.keep, self.name, alert, str(failure))
         self._taken.add(alert.uid)
         self._counters[f"alerts_refused:{self.name}"] += 1
-        _log.error("%s refuses an alert of %r for good: %s; kept in %s", self.name, alert.rule, failure, path)
+        count = self._counters[f"alerts_refused:{self.name}"]
+        if str(count).rstrip("0") == "1":  # a destination that refuses everything is told of at 1, 10, 100 ...
+            what = "%s refuses an alert of %r for good: %s; kept in %s, %d so far"
+            _log.error(what, self.name, alert.rule, failure, path, count)

@@ -115,6 +115,7 @@ def test_the_verb_makes_lists_and_removes(tmp_path: Path) -> None:
         (["--match", "ct.usr = ann"], "did you mean 'ct.user'?"),
         (["--match", "ka.user.name = ann"], "is a field of source k8s_audit"),
         (["--for", "soon"], "'soon' is no duration; write one as 90s"),
+        (["--for", "4"], "4 of what? write 4m, 4h or 4d"),
     ],
 )
 def test_a_mistake_is_told(tmp_path: Path, arguments: list[str], told: str) -> None:

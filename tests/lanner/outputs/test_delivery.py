@@ -81,6 +81,15 @@ async def test_an_alert_that_is_refused_becomes_a_dead_letter_and_holds_up_nobod
     assert (letter["output"], letter["refused"], letter["alert"]["lanner"]["uid"]) == ("scripted", "malformed", "1")
 
 
+async def test_a_destination_that_refuses_everything_is_told_of_now_and_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = Scripted(*[Undelivered("malformed", refused=True)] * 40)
+    await around(output, tmp_path).deliver(alerts(40))
+    assert [record.args[-1] for record in caplog.records if record.args] == [1, 10]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 async def test_where_a_dead_letter_cannot_be_kept_the_alert_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "dead").write_text("a file where the folder should be")
     output = Scripted(*[Undelivered("malformed", refused=True)] * 2)
