@@ -64,6 +64,7 @@ class BucketScan:
             try:
                 yield from self._batches(runner)
             finally:
+                _forget_stop(runner.get_loop())
                 runner.run(self.source.stop(_GRACE))
                 self._sum_up()
                 self._scan.outcome.seconds += time.monotonic() - began
@@ -106,6 +107,12 @@ async def _next(batches: AsyncIterator[Batch]) -> Batch | None:
 
 async def _settled(batch: Batch) -> None:
     await batch.ack()
+
+
+def _forget_stop(loop: asyncio.AbstractEventLoop) -> None:
+    """Turn the loop once: an interrupt may have left a request in it to stop, which would end the next run at once."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
 
 
 def _run(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:

@@ -141,9 +141,8 @@ def test_a_followed_bucket_is_read_until_interrupted(aws: Aws, rules: Path) -> N
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
-        assert process.returncode == 0
+        assert process.returncode == 0, told
         assert "alerts: 1" in told  # whether the file counts as scanned depends on the moment
-        assert "alerts: 1" in told
     finally:
         process.kill()
 
