@@ -164,14 +164,20 @@ def flip():
 sys.setswitchinterval(1e-5)
 thread = threading.Thread(target=flip)
 thread.start()
+opened = 0
 for _ in range(3000):
-    os.close(libc.syscall(257, -100, ctypes.c_void_p(ctypes.addressof(path)), 0, 0))
+    fd = libc.syscall(257, -100, ctypes.c_void_p(ctypes.addressof(path)), 0, 0)
+    if fd >= 0:  # the kernel may have read half of one and half of the other
+        opened += 1
+        os.close(fd)
 stop = True
 thread.join()
+print(opened)
 """
     inodes = {os.stat(tmp_path / name).st_ino: str(tmp_path / name) for name in ("aaaa", "bbbb")}
-    calls = [call for call in watch.run(code, str(tmp_path)).all("openat") if call.params[6] in inodes]
-    assert len(calls) == 3000
+    seen = watch.run(code, str(tmp_path))
+    calls = [call for call in seen.all("openat") if call.params[0] >= 0 and call.params[6] in inodes]
+    assert len(calls) == int(seen.printed) > 1000
     assert all(call.extra and call.extra["fd.realpath"] == inodes[call.params[6]] for call in calls)
 
 
